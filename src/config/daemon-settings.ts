@@ -1,0 +1,76 @@
+/** The settings of strongswan.conf that the protocol core reads (CHARON options of the same name), with defaults. */
+export interface CoreSettings {
+  readonly portIke: number
+  readonly portNatT: number
+  /** Seconds before the first retransmission, factor per try, number of retransmissions. */
+  readonly retransmitTimeoutSeconds: number
+  readonly retransmitBase: number
+  readonly retransmitTries: number
+  /** Percent taken off at random, at most 20. */
+  readonly retransmitJitter: number
+  /** Seconds; 0 is no limit. */
+  readonly retransmitLimitSeconds: number
+  readonly halfOpenTimeoutSeconds: number
+  readonly cookieThreshold: number
+  readonly cookieThresholdIp: number
+  readonly blockThreshold: number
+  readonly dosProtection: boolean
+  readonly initLimitHalfOpen: number
+  readonly ikeSaLimit: number
+  readonly initiatorOnly: boolean
+  /** Octets of a whole IP datagram; 0 is the family's default. */
+  readonly fragmentSize: number
+  readonly maxPacket: number
+  readonly preferConfiguredProposals: boolean
+  readonly reuseIkeSa: boolean
+  readonly replayWindow: number
+  readonly spiMin: number
+  readonly spiMax: number
+  readonly reqidBase: number
+  readonly keepAliveSeconds: number
+  readonly signatureAuthentication: boolean
+  readonly rsaPss: boolean
+  readonly installRoutes: boolean
+  readonly routingTable: number
+  readonly rejectTrustedEndEntity: boolean
+  readonly rdnMatching: 'strict' | 'reordered' | 'relaxed'
+  readonly closeIkeOnChildFailure: boolean
+  readonly ignoreAcquireTs: boolean
+  readonly acceptPrivateAlgs: boolean
+}
+
+export const defaultCoreSettings: CoreSettings = {
+  portIke: 500,
+  portNatT: 4500,
+  retransmitTimeoutSeconds: 4,
+  retransmitBase: 1.8,
+  retransmitTries: 5,
+  retransmitJitter: 0,
+  retransmitLimitSeconds: 0,
+  halfOpenTimeoutSeconds: 30,
+  cookieThreshold: 30,
+  cookieThresholdIp: 3,
+  blockThreshold: 5,
+  dosProtection: true,
+  initLimitHalfOpen: 0,
+  ikeSaLimit: 0,
+  initiatorOnly: false,
+  fragmentSize: 1280,
+  maxPacket: 10000,
+  preferConfiguredProposals: true,
+  reuseIkeSa: true,
+  replayWindow: 32,
+  spiMin: 0xc0000000,
+  spiMax: 0xcfffffff,
+  reqidBase: 1,
+  keepAliveSeconds: 20,
+  signatureAuthentication: true,
+  rsaPss: false,
+  installRoutes: true,
+  routingTable: 220,
+  rejectTrustedEndEntity: false,
+  rdnMatching: 'strict',
+  closeIkeOnChildFailure: false,
+  ignoreAcquireTs: false,
+  acceptPrivateAlgs: false,
+}
