@@ -2,9 +2,10 @@
  * A connection as configured: the immutable values that `load-conn` (swanctl.conf's `connections` section) becomes.
  * Times are whole seconds as charon has them, 0 is "off". Names follow the keys of swanctl.conf in camelCase.
  */
+
+import type { Mark } from '../kernel/operations.ts'
 import type { Identity, IdentityPattern } from '../pki/identity.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
-import type { Mark } from '../kernel/operations.ts'
 
 /** One algorithm choice: transform type and id of IANA's tables, with the Key Length attribute where it has one. */
 export interface ProposedTransform {

@@ -1,0 +1,55 @@
+/** Everything that can happen to the core. With output.ts this is its whole boundary. */
+import type { Connection } from '../config/connection.ts'
+import type { CoreSettings } from '../config/daemon-settings.ts'
+import type { KernelEvent } from '../kernel/operations.ts'
+import type { Endpoint } from '../wire/endpoint.ts'
+import type { Credentials } from './credentials.ts'
+
+export type Input =
+  /** A UDP payload as it came from the socket, the non-ESP marker of port 4500 included. */
+  | { readonly kind: 'datagram'; readonly local: Endpoint; readonly remote: Endpoint; readonly bytes: Uint8Array }
+  /** A job ended. `value` is the JobResult of that job's kind. */
+  | { readonly kind: 'completed'; readonly job: number; readonly value: unknown }
+  | { readonly kind: 'failed'; readonly job: number; readonly error: Error }
+  | { readonly kind: 'kernel'; readonly event: KernelEvent }
+  /** The time asked for by the last `timer` output has come (or is past). */
+  | { readonly kind: 'timer' }
+  /** A command; `id` is the caller's and comes back in the answer. */
+  | { readonly kind: 'command'; readonly id: number; readonly command: Command }
+
+/** Selects SAs as VICI's terminate, rekey and list-sas do: all given fields must hold. */
+export interface SaSelector {
+  readonly ike?: string
+  readonly ikeId?: number
+  readonly child?: string
+  readonly childId?: number
+}
+
+export type Command =
+  /** Adds, updates or replaces a connection (CHARON rules of load-conn) and runs its start actions. */
+  | { readonly kind: 'load-connection'; readonly connection: Connection }
+  | { readonly kind: 'unload-connection'; readonly name: string }
+  /** The whole set of credentials, replacing the one before. */
+  | { readonly kind: 'credentials'; readonly credentials: Credentials }
+  | { readonly kind: 'settings'; readonly settings: CoreSettings }
+  /**
+   * Brings up a child (or an IKE SA without one). Answers when it is up or has failed; `timeoutMs` 0 waits without
+   * end, a negative one answers as soon as the initiation is under way.
+   */
+  | {
+      readonly kind: 'initiate'
+      readonly ike?: string
+      readonly child?: string
+      readonly timeoutMs: number
+      readonly initLimits?: boolean
+    }
+  | { readonly kind: 'terminate'; readonly select: SaSelector; readonly force: boolean; readonly timeoutMs: number }
+  | { readonly kind: 'rekey'; readonly select: SaSelector; readonly reauth: boolean }
+  | { readonly kind: 'install'; readonly ike?: string; readonly child: string }
+  | { readonly kind: 'uninstall'; readonly ike?: string; readonly child: string }
+  | { readonly kind: 'list-sas'; readonly select: SaSelector }
+  | { readonly kind: 'list-policies'; readonly ike?: string; readonly child?: string }
+  | { readonly kind: 'list-connections' }
+  | { readonly kind: 'stats' }
+  /** Sends DELETE for every IKE SA, removes what is ours from the kernel, answers when the kernel is clean. */
+  | { readonly kind: 'shutdown' }
