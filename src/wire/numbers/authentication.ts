@@ -1,0 +1,72 @@
+/**
+ * Numbers of the IANA registry "Internet Key Exchange Version 2 (IKEv2) Parameters": identities,
+ * certificates and authentication.
+ */
+
+/** Identification types, RFC 7296 §3.5. */
+export const ID_TYPE = {
+  IPV4_ADDR: 1,
+  FQDN: 2,
+  RFC822_ADDR: 3,
+  IPV6_ADDR: 5,
+  DER_ASN1_DN: 9,
+  DER_ASN1_GN: 10,
+  KEY_ID: 11,
+  FC_NAME: 12,
+  NULL: 13,
+} as const
+
+/** Certificate encodings, RFC 7296 §3.6. */
+export const CERT_ENCODING = {
+  PKCS_7_WRAPPED_X_509_CERTIFICATE: 1,
+  PGP_CERTIFICATE: 2,
+  DNS_SIGNED_KEY: 3,
+  X_509_CERTIFICATE_SIGNATURE: 4,
+  KERBEROS_TOKEN: 6,
+  CERTIFICATE_REVOCATION_LIST: 7,
+  AUTHORITY_REVOCATION_LIST: 8,
+  SPKI_CERTIFICATE: 9,
+  X_509_CERTIFICATE_ATTRIBUTE: 10,
+  RAW_RSA_KEY: 11,
+  HASH_AND_URL_OF_X_509_CERTIFICATE: 12,
+  HASH_AND_URL_OF_X_509_BUNDLE: 13,
+  OCSP_CONTENT: 14,
+  RAW_PUBLIC_KEY: 15,
+} as const
+
+/** Authentication methods, RFC 7296 §3.8 and RFC 7427. */
+export const AUTH_METHOD = {
+  RSA_DIGITAL_SIGNATURE: 1,
+  SHARED_KEY_MESSAGE_INTEGRITY_CODE: 2,
+  DSS_DIGITAL_SIGNATURE: 3,
+  ECDSA_WITH_SHA_256_ON_THE_P_256_CURVE: 9,
+  ECDSA_WITH_SHA_384_ON_THE_P_384_CURVE: 10,
+  ECDSA_WITH_SHA_512_ON_THE_P_521_CURVE: 11,
+  GENERIC_SECURE_PASSWORD_AUTHENTICATION_METHOD: 12,
+  NULL_AUTHENTICATION: 13,
+  DIGITAL_SIGNATURE: 14,
+} as const
+
+/** Hash algorithms of SIGNATURE_HASH_ALGORITHMS, RFC 7427 §7. */
+export const HASH_ALGORITHM = {
+  SHA1: 1,
+  SHA2_256: 2,
+  SHA2_384: 3,
+  SHA2_512: 4,
+  IDENTITY: 5,
+  STREEBOG_256: 6,
+  STREEBOG_512: 7,
+} as const
+
+/** Methods of SECURE_PASSWORD_METHODS, RFC 6467. */
+export const SECURE_PASSWORD_METHOD = {
+  PACE: 1,
+  AUGPAKE: 2,
+  SECURE_PSK_AUTHENTICATION: 3,
+} as const
+
+/** PPK_ID types, RFC 8784 §5.1. */
+export const PPK_ID_TYPE = {
+  OPAQUE: 1,
+  FIXED: 2,
+} as const

@@ -1,0 +1,66 @@
+/**
+ * Numbers of the IANA registry "Internet Key Exchange Version 2 (IKEv2) Parameters": configuration, traffic
+ * selectors and what notifies carry.
+ */
+
+/** Configuration payload types, RFC 7296 §3.15. */
+export const CFG_TYPE = {
+  REQUEST: 1,
+  REPLY: 2,
+  SET: 3,
+  ACK: 4,
+} as const
+
+/** Configuration attributes, RFC 7296 §3.15.1. */
+export const CFG_ATTRIBUTE = {
+  INTERNAL_IP4_ADDRESS: 1,
+  INTERNAL_IP4_NETMASK: 2,
+  INTERNAL_IP4_DNS: 3,
+  INTERNAL_IP4_NBNS: 4,
+  INTERNAL_IP4_DHCP: 6,
+  APPLICATION_VERSION: 7,
+  INTERNAL_IP6_ADDRESS: 8,
+  INTERNAL_IP6_DNS: 10,
+  INTERNAL_IP6_DHCP: 12,
+  INTERNAL_IP4_SUBNET: 13,
+  SUPPORTED_ATTRIBUTES: 14,
+  INTERNAL_IP6_SUBNET: 15,
+  MIP6_HOME_PREFIX: 16,
+  INTERNAL_IP6_LINK: 17,
+  INTERNAL_IP6_PREFIX: 18,
+  HOME_AGENT_ADDRESS: 19,
+  P_CSCF_IP4_ADDRESS: 20,
+  P_CSCF_IP6_ADDRESS: 21,
+  FTT_KAT: 22,
+  EXTERNAL_SOURCE_IP4_NAT_INFO: 23,
+  TIMEOUT_PERIOD_FOR_LIVENESS_CHECK: 24,
+  INTERNAL_DNS_DOMAIN: 25,
+  INTERNAL_DNSSEC_TA: 26,
+  ENCDNS_IP4: 27,
+  ENCDNS_IP6: 28,
+  ENCDNS_DIGEST_INFO: 29,
+} as const
+
+/** Traffic selector types, RFC 7296 §3.13.1 and RFC 9478. */
+export const TS_TYPE = {
+  IPV4_ADDR_RANGE: 7,
+  IPV6_ADDR_RANGE: 8,
+  FC_ADDR_RANGE: 9,
+  SECLABEL: 10,
+} as const
+
+/** Gateway identities of REDIRECT, RFC 5685 §6. */
+export const GATEWAY_ID_TYPE = {
+  IPV4: 1,
+  IPV6: 2,
+  FQDN: 3,
+} as const
+
+/** Attributes of ROHC_SUPPORTED, RFC 5857 §2. */
+export const ROHC_ATTRIBUTE = {
+  MAXIMUM_CONTEXT_IDENTIFIER: 1,
+  ROHC_PROFILE: 2,
+  ROHC_INTEGRITY_ALGORITHM: 3,
+  ROHC_ICV_LENGTH_IN_BYTES: 4,
+  MAXIMUM_RECONSTRUCTED_RECEPTION_UNIT: 5,
+} as const
