@@ -1,0 +1,21 @@
+/** Where in the configuration something stands; lines and columns count from 1. */
+export interface Place {
+  readonly file: string
+  readonly line: number
+  readonly column?: number
+}
+
+/** A configuration that cannot be used. The message names the place and, after a colon, what is wrong and how to cure it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly place: Place | undefined
+
+  constructor(message: string, place?: Place) {
+    super(place === undefined ? message : `${formatPlace(place)}: ${message}`)
+    this.place = place
+  }
+}
+
+export function formatPlace(place: Place): string {
+  return `${place.file}:${place.line}${place.column === undefined ? '' : `:${place.column}`}`
+}
