@@ -1,0 +1,298 @@
+import {
+  BIT_STRING,
+  BOOLEAN,
+  contextConstructed,
+  contextPrimitive,
+  type DerReader,
+  INTEGER,
+  OCTET_STRING,
+  OID,
+  SEQUENCE,
+} from './der.ts'
+import { type GeneralName, readGeneralName, readGeneralNames, uriTexts } from './general-name.ts'
+import { oids, oidText } from './oid.ts'
+
+/** The extensions of a certificate that mean something here, RFC 5280 §4.2; undefined where the certificate has none. */
+export interface Extensions {
+  readonly altNames: readonly GeneralName[]
+  readonly basicConstraints?: BasicConstraints
+  readonly keyUsage?: ReadonlySet<KeyUsage>
+  /** Dotted OIDs of the purposes. */
+  readonly extKeyUsage?: readonly string[]
+  readonly authorityKeyId?: AuthorityKeyId
+  readonly subjectKeyId?: Uint8Array
+  readonly crlDistributionPoints: readonly DistributionPoint[]
+  /** All URIs in the distribution points. */
+  readonly crlUris: readonly string[]
+  readonly ocspUris: readonly string[]
+  /** Dotted OIDs of the certificate policies. */
+  readonly policies?: readonly string[]
+  readonly policyMappings?: readonly PolicyMapping[]
+  readonly policyConstraints?: PolicyConstraints
+  readonly inhibitAnyPolicy?: number
+  readonly nameConstraints?: NameConstraints
+  /** Dotted OIDs of critical extensions that are not processed; such a certificate must be refused. */
+  readonly unknownCritical: readonly string[]
+}
+
+export interface BasicConstraints {
+  readonly ca: boolean
+  readonly pathLen?: number
+}
+
+export interface AuthorityKeyId {
+  readonly keyId?: Uint8Array
+  readonly issuers?: readonly GeneralName[]
+  readonly serial?: Uint8Array
+}
+
+export interface DistributionPoint {
+  readonly fullName?: readonly GeneralName[]
+  /** RelativeDistinguishedName in DER content, relative to the CRL issuer. */
+  readonly relativeName?: Uint8Array
+  /** Bits of ReasonFlags as they stand. */
+  readonly reasons?: Uint8Array
+  readonly crlIssuer?: readonly GeneralName[]
+}
+
+export interface PolicyMapping {
+  readonly issuerDomain: string
+  readonly subjectDomain: string
+}
+
+export interface PolicyConstraints {
+  readonly requireExplicit?: number
+  readonly inhibitMapping?: number
+}
+
+export interface NameConstraints {
+  readonly permitted: readonly GeneralName[]
+  readonly excluded: readonly GeneralName[]
+}
+
+/** KeyUsage bits by name, RFC 5280 §4.2.1.3, in the order of the bits. */
+export const KEY_USAGES = [
+  'digitalSignature',
+  'nonRepudiation',
+  'keyEncipherment',
+  'dataEncipherment',
+  'keyAgreement',
+  'keyCertSign',
+  'cRLSign',
+  'encipherOnly',
+  'decipherOnly',
+] as const
+
+export type KeyUsage = (typeof KEY_USAGES)[number]
+
+/** Reads Extensions, or the absence of any. Throws DecodeError. */
+export function readExtensions(reader: DerReader | undefined): Extensions {
+  const result: Draft = { altNames: [], crlDistributionPoints: [], crlUris: [], ocspUris: [], unknownCritical: [] }
+  if (reader === undefined) return result
+  const list = reader.sequence('extensions')
+  reader.end('extensions')
+  const seen = new Set<string>()
+  while (list.more) {
+    const extension = list.sequence('extension')
+    const oid = oidText(extension.take(OID, 'extension').content)
+    if (seen.has(oid)) list.fail(`the extension ${oid} is there twice`) // RFC 5280 §4.2
+    seen.add(oid)
+    if (seen.size > MAX_EXTENSIONS) list.fail(`more than ${MAX_EXTENSIONS} extensions`)
+    const critical = extension.nextTag === BOOLEAN && extension.boolean('critical')
+    const content = extension.take(OCTET_STRING, 'extension').reread()
+    extension.end('extension')
+    const read = READERS.get(oid)
+    if (read !== undefined) {
+      read(content, result)
+      content.end('extension')
+    } else if (critical) result.unknownCritical.push(oid)
+  }
+  return result
+}
+
+type Draft = { -readonly [K in keyof Extensions]: Extensions[K] } & { unknownCritical: string[] }
+
+const READERS: ReadonlyMap<string, (reader: DerReader, result: Draft) => void> = new Map([
+  [
+    oids.subjectAltName,
+    (reader, result) => {
+      result.altNames = readGeneralNames(reader.sequence('subjectAltName'), 'subjectAltName')
+    },
+  ],
+  [
+    oids.issuerAltName,
+    (reader) => {
+      readGeneralNames(reader.sequence('issuerAltName'), 'issuerAltName')
+    },
+  ],
+  [
+    oids.subjectKeyIdentifier,
+    (reader, result) => {
+      result.subjectKeyId = reader.take(OCTET_STRING, 'subjectKeyIdentifier').content
+    },
+  ],
+  [
+    oids.basicConstraints,
+    (reader, result) => {
+      const fields = reader.sequence('basicConstraints')
+      const ca = fields.nextTag === BOOLEAN && fields.boolean('cA')
+      const pathLen = fields.nextTag === INTEGER ? fields.smallInteger('pathLenConstraint') : undefined
+      fields.end('basicConstraints')
+      result.basicConstraints = { ca, ...(pathLen !== undefined && { pathLen }) }
+    },
+  ],
+  [
+    oids.keyUsage,
+    (reader, result) => {
+      const [unused = 0, ...bytes] = reader.take(BIT_STRING, 'keyUsage').content
+      if (unused > 7 || bytes.length > 8) reader.fail('keyUsage: not a bit string')
+      result.keyUsage = new Set(KEY_USAGES.filter((_, bit) => ((bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0))
+    },
+  ],
+  [
+    oids.extKeyUsage,
+    (reader, result) => {
+      result.extKeyUsage = list(reader, 'extKeyUsage', (purposes) => oidText(purposes.take(OID, 'purpose').content))
+    },
+  ],
+  [
+    oids.authorityKeyIdentifier,
+    (reader, result) => {
+      const fields = reader.sequence('authorityKeyIdentifier')
+      const keyId = fields.optional(contextPrimitive(0), 'keyIdentifier')?.content
+      const issuers = fields.optional(contextConstructed(1), 'authorityCertIssuer')?.children()
+      const serial = fields.optional(contextPrimitive(2), 'authorityCertSerialNumber')?.content
+      fields.end('authorityKeyIdentifier')
+      result.authorityKeyId = {
+        ...(keyId !== undefined && { keyId }),
+        ...(issuers !== undefined && { issuers: readGeneralNames(issuers, 'authorityCertIssuer') }),
+        ...(serial !== undefined && { serial }),
+      }
+    },
+  ],
+  [
+    oids.crlDistributionPoints,
+    (reader, result) => {
+      result.crlDistributionPoints = list(reader, 'cRLDistributionPoints', readDistributionPoint)
+      result.crlUris = uriTexts(result.crlDistributionPoints.flatMap(({ fullName }) => fullName ?? []))
+    },
+  ],
+  // where delta CRLs are: nothing that a path depends on
+  [
+    oids.freshestCrl,
+    (reader) => {
+      list(reader, 'freshestCRL', readDistributionPoint)
+    },
+  ],
+  [
+    oids.authorityInfoAccess,
+    (reader, result) => {
+      const accesses = list(reader, 'authorityInfoAccess', (descriptions) => {
+        const description = descriptions.sequence('accessDescription')
+        const method = oidText(description.take(OID, 'accessMethod').content)
+        return { method, location: readGeneralName(description, 'accessLocation') }
+      })
+      const ocsp = accesses.filter(({ method }) => method === oids.accessOcsp)
+      result.ocspUris = uriTexts(ocsp.map(({ location }) => location))
+    },
+  ],
+  [
+    oids.certificatePolicies,
+    (reader, result) => {
+      result.policies = list(reader, 'certificatePolicies', (policies) => {
+        const information = policies.sequence('policyInformation')
+        const oid = oidText(information.take(OID, 'policyIdentifier').content)
+        information.optional(SEQUENCE, 'policyQualifiers')
+        information.end('policyInformation')
+        return oid
+      })
+      if (new Set(result.policies).size !== result.policies.length)
+        reader.fail('certificatePolicies: a policy is there twice')
+    },
+  ],
+  [
+    oids.policyMappings,
+    (reader, result) => {
+      result.policyMappings = list(reader, 'policyMappings', (mappings) => {
+        const mapping = mappings.sequence('policyMapping')
+        const issuerDomain = oidText(mapping.take(OID, 'issuerDomainPolicy').content)
+        const subjectDomain = oidText(mapping.take(OID, 'subjectDomainPolicy').content)
+        mapping.end('policyMapping')
+        return { issuerDomain, subjectDomain }
+      })
+    },
+  ],
+  [
+    oids.policyConstraints,
+    (reader, result) => {
+      const fields = reader.sequence('policyConstraints')
+      const explicit = fields.optional(contextPrimitive(0), 'requireExplicitPolicy')
+      const mapping = fields.optional(contextPrimitive(1), 'inhibitPolicyMapping')
+      fields.end('policyConstraints')
+      result.policyConstraints = {
+        ...(explicit !== undefined && { requireExplicit: fields.smallImplicit(explicit, 'requireExplicitPolicy') }),
+        ...(mapping !== undefined && { inhibitMapping: fields.smallImplicit(mapping, 'inhibitPolicyMapping') }),
+      }
+    },
+  ],
+  [
+    oids.inhibitAnyPolicy,
+    (reader, result) => {
+      result.inhibitAnyPolicy = reader.smallInteger('inhibitAnyPolicy')
+    },
+  ],
+  [
+    oids.nameConstraints,
+    (reader, result) => {
+      const fields = reader.sequence('nameConstraints')
+      const permitted = fields.optional(contextConstructed(0), 'permittedSubtrees')?.children()
+      const excluded = fields.optional(contextConstructed(1), 'excludedSubtrees')?.children()
+      fields.end('nameConstraints')
+      result.nameConstraints = { permitted: readSubtrees(permitted), excluded: readSubtrees(excluded) }
+    },
+  ],
+])
+
+/** GeneralSubtrees, RFC 5280 §4.2.1.10: minimum is 0 and there is no maximum. */
+function readSubtrees(reader: DerReader | undefined): GeneralName[] {
+  const names: GeneralName[] = []
+  while (reader?.more) {
+    const subtree = reader.sequence('generalSubtree')
+    names.push(readGeneralName(subtree, 'base'))
+    subtree.end('generalSubtree')
+    if (names.length > MAX_SUBTREES) reader.fail(`more than ${MAX_SUBTREES} name constraints`)
+  }
+  return names
+}
+
+function readDistributionPoint(points: DerReader): DistributionPoint {
+  const fields = points.sequence('distributionPoint')
+  const name = fields.optional(contextConstructed(0), 'distributionPoint')?.children()
+  const full = name?.optional(contextConstructed(0), 'fullName')?.children()
+  const relativeName = name?.optional(contextConstructed(1), 'nameRelativeToCRLIssuer')?.content
+  name?.end('distributionPoint')
+  const reasons = fields.optional(contextPrimitive(1), 'reasons')?.content
+  const issuer = fields.optional(contextConstructed(2), 'cRLIssuer')?.children()
+  fields.end('distributionPoint')
+  return {
+    ...(full !== undefined && { fullName: readGeneralNames(full, 'fullName') }),
+    ...(relativeName !== undefined && { relativeName }),
+    ...(reasons !== undefined && { reasons }),
+    ...(issuer !== undefined && { crlIssuer: readGeneralNames(issuer, 'cRLIssuer') }),
+  }
+}
+
+/** The elements of a SEQUENCE OF, at least one, at most `MAX_LIST`. */
+function list<T>(reader: DerReader, what: string, read: (elements: DerReader) => T): T[] {
+  const elements = reader.sequence(what)
+  const result: T[] = []
+  do {
+    result.push(read(elements))
+    if (result.length > MAX_LIST) reader.fail(`${what}: more than ${MAX_LIST} entries`)
+  } while (elements.more)
+  return result
+}
+
+const MAX_EXTENSIONS = 64
+const MAX_SUBTREES = 512
+const MAX_LIST = 256

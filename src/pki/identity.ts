@@ -1,0 +1,335 @@
+import { DecodeError } from '../wire/errors.ts'
+import { addressBytes, addressText, maskBits, netmask } from './address.ts'
+import { contextConstructed, derEncode, UTF8_STRING } from './der.ts'
+import { type Expression, parseExpression } from './expression.ts'
+import {
+  colonHex,
+  equalNames,
+  formatName,
+  matchName,
+  type Name,
+  parseNameDer,
+  parseNameText,
+  printable,
+  type RdnMatching,
+} from './name.ts'
+import { oidDer, oids } from './oid.ts'
+
+/** Who somebody is, RFC 7296 §3.5: an ID type and the bytes that go with it. Type 0 is charon's `%any`, never on the wire. */
+export interface Identity {
+  readonly type: number
+  readonly data: Uint8Array
+}
+
+/** What an identity may be compared with: another identity, which may contain wildcards, or a regular expression. */
+export type IdentityPattern = Identity | IdentityExpression
+
+/** `<prefix>:^…$`: an expression for the text form of identities of one type. */
+export interface IdentityExpression {
+  readonly type: number
+  /** The expression as it was written, without the prefix. */
+  readonly regex: string
+  readonly expression: Expression
+}
+
+/** The ID types by number. 4, 6, 7, 8 come from RFC 2407 and are used in configurations only; 201 is charon's URI. */
+export const ID = {
+  ANY: 0,
+  IPV4_ADDR: 1,
+  FQDN: 2,
+  RFC822_ADDR: 3,
+  IPV4_ADDR_SUBNET: 4,
+  IPV6_ADDR: 5,
+  IPV6_ADDR_SUBNET: 6,
+  IPV4_ADDR_RANGE: 7,
+  IPV6_ADDR_RANGE: 8,
+  DER_ASN1_DN: 9,
+  DER_ASN1_GN: 10,
+  KEY_ID: 11,
+  URI: 201,
+} as const
+
+/** Matches everybody. */
+export const ID_ANY: Identity = { type: ID.ANY, data: new Uint8Array(0) }
+
+/**
+ * An identity from text, by charon's rules: a type prefix (`fqdn:`, `keyid:#a1b2`, `{11}:text`), else a distinguished name if
+ * there is a `=`, an address, subnet or range, an e-mail address or FQDN if there is an `@`, an FQDN, or a key id.
+ * Throws DecodeError for what is behind a `#` and is not hexadecimal.
+ */
+export function parseIdentity(text: string): Identity {
+  const prefixed = parsePrefixed(text)
+  if (prefixed !== undefined) return prefixed
+  if (text.includes('=')) {
+    const name = parseNameText(text)
+    return name === undefined ? textIdentity(ID.KEY_ID, text) : { type: ID.DER_ASN1_DN, data: name.der }
+  }
+  if (text.includes('@')) {
+    if (text.startsWith('@#')) return { type: ID.KEY_ID, data: hexData(text.slice(2), text) }
+    if (text.startsWith('@@')) return textIdentity(ID.RFC822_ADDR, text.slice(2))
+    if (text.startsWith('@')) return textIdentity(ID.FQDN, text.slice(1))
+    return textIdentity(ID.RFC822_ADDR, text)
+  }
+  if (ANY_TEXTS.has(text)) return ID_ANY
+  return parseAddressing(text) ?? textIdentity(text.includes(':') ? ID.KEY_ID : ID.FQDN, text)
+}
+
+/**
+ * What a configuration may hold: an identity, or `<prefix>:^…$` with a POSIX extended regular expression. Throws DecodeError for
+ * a broken expression.
+ */
+export function parseIdentityPattern(text: string): IdentityPattern {
+  const colon = text.indexOf(':')
+  const type = REGEX_PREFIXES.get(text.slice(0, Math.max(colon, 0)).toLowerCase())
+  const regex = text.slice(colon + 1)
+  if (type === undefined || !regex.startsWith('^') || !regex.endsWith('$')) return parseIdentity(text)
+  return { type, regex, expression: parseExpression(regex) }
+}
+
+/** An identity from an ID payload's type and data; a copy, so that the datagram can go. */
+export function identityFromWire(type: number, data: Uint8Array): Identity {
+  return { type, data: Uint8Array.from(data) }
+}
+
+/** The identity of a subject: its distinguished name. */
+export function identityFromName(name: Name): Identity {
+  return { type: ID.DER_ASN1_DN, data: name.der }
+}
+
+/** An identity as charon prints it; an expression without its prefix. */
+export function formatIdentity(id: IdentityPattern): string {
+  if ('regex' in id) return id.regex
+  const { type, data } = id
+  switch (type) {
+    case ID.ANY:
+      return '%any'
+    case ID.IPV4_ADDR:
+    case ID.IPV6_ADDR:
+    case ID.IPV4_ADDR_SUBNET:
+    case ID.IPV6_ADDR_SUBNET:
+    case ID.IPV4_ADDR_RANGE:
+    case ID.IPV6_ADDR_RANGE:
+      return formatAddressing(type, data)
+    case ID.FQDN:
+    case ID.RFC822_ADDR:
+    case ID.URI:
+      return printable(data)
+    case ID.DER_ASN1_DN: {
+      const name = nameOf(id)
+      return name === undefined ? '(invalid ID_DER_ASN1_DN)' : formatName(name)
+    }
+    case ID.DER_ASN1_GN:
+      return '(ASN.1 general name)'
+    case ID.KEY_ID:
+      return data.length !== 20 && data.every((byte) => byte >= 0x20 && byte < 0x7f) ? printable(data) : colonHex(data)
+    default:
+      return `(unknown ID type: ${type})`
+  }
+}
+
+/** Whether two identities are the same one, wildcards counting as letters. */
+export function equalIdentity(a: IdentityPattern, b: IdentityPattern): boolean {
+  if (a.type !== b.type) return false
+  if ('regex' in a || 'regex' in b) return 'regex' in a && 'regex' in b && a.regex === b.regex
+  if (a.type === ID.ANY || sameBytes(a.data, b.data)) return true
+  switch (a.type) {
+    case ID.FQDN:
+    case ID.RFC822_ADDR:
+    case ID.URI:
+      return lower(a.data) === lower(b.data)
+    case ID.DER_ASN1_DN: {
+      const [left, right] = [nameOf(a), nameOf(b)]
+      return left !== undefined && right !== undefined && equalNames(left, right)
+    }
+    default:
+      return false
+  }
+}
+
+/** Whether the identity names nobody in particular: `%any`, or a value with a wildcard, a subnet, a range. */
+export function hasWildcards(id: IdentityPattern): boolean {
+  if ('regex' in id || id.type === ID.ANY) return true
+  switch (id.type) {
+    case ID.FQDN:
+    case ID.RFC822_ADDR:
+      return id.data[0] === STAR
+    case ID.DER_ASN1_DN:
+      return nameOf(id)?.rdns.some((set) => set.some(({ value }) => value.length === 1 && value[0] === STAR)) ?? false
+    default:
+      return ADDRESS_BYTES.has(id.type) && id.type !== ID.IPV4_ADDR && id.type !== ID.IPV6_ADDR
+  }
+}
+
+/** How well an identity fits a pattern: 0 not at all, 1 `%any`, 2 and more with wildcards, 19 one wildcard, 20 exactly. */
+export function matchIdentity(id: Identity, pattern: IdentityPattern, rdnMatching: RdnMatching = 'strict'): number {
+  if ('regex' in pattern) {
+    if (pattern.type !== id.type) return 0
+    return pattern.expression.matches(formatIdentity(id)) ? MATCH_LOOSE : 0
+  }
+  if (pattern.type === ID.ANY) return MATCH_ANY
+  const family = ADDRESS_BYTES.get(id.type)
+  if (family !== undefined) return ADDRESS_BYTES.get(pattern.type) === family ? matchAddressing(id, pattern) : 0
+  if (pattern.type !== id.type) return 0
+  switch (id.type) {
+    case ID.FQDN:
+    case ID.RFC822_ADDR:
+    case ID.URI:
+      return matchText(lower(id.data), lower(pattern.data))
+    case ID.DER_ASN1_DN: {
+      const [name, wanted] = [nameOf(id), nameOf(pattern)]
+      return name === undefined || wanted === undefined ? 0 : matchName(name, wanted, rdnMatching)
+    }
+    default:
+      return sameBytes(id.data, pattern.data) ? MATCH_PERFECT : 0
+  }
+}
+
+/** The distinguished name in an identity of that type; undefined if it is not one or is malformed. */
+export function nameOf(id: Identity): Name | undefined {
+  if (id.type !== ID.DER_ASN1_DN) return undefined
+  try {
+    return parseNameDer(id.data)
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined
+    throw error
+  }
+}
+
+function parsePrefixed(text: string): Identity | undefined {
+  const colon = text.indexOf(':')
+  if (colon < 0) return undefined
+  const prefix = text.slice(0, colon)
+  const rest = text.slice(colon + 1)
+  const number = /^\{(\d{1,3})\}$/.exec(prefix)?.[1]
+  const type = number === undefined ? PREFIXES.get(prefix.toLowerCase()) : Number(number)
+  if (type === undefined || type > 255) return undefined
+  const data = rest.startsWith('#') ? hexData(rest.slice(1), text) : Buffer.from(rest, 'utf8')
+  if (type === ID.ANY) return ID_ANY
+  return prefix.toLowerCase() === 'xmppaddr' ? { type, data: xmppAddress(data) } : { type, data }
+}
+
+/** RFC 6120 §13.7.1.4: otherName with the id-on-xmppAddr OID and the address as UTF8String. */
+function xmppAddress(address: Uint8Array): Uint8Array {
+  const value = derEncode(contextConstructed(0), derEncode(UTF8_STRING, address))
+  return derEncode(contextConstructed(0), oidDer(oids.xmppAddr), value)
+}
+
+function parseAddressing(text: string): Identity | undefined {
+  const [networkText = '', bitsText] = text.split('/', 2)
+  const address = addressBytes(networkText)
+  if (address !== undefined && bitsText === undefined)
+    return { type: address.length === 4 ? ID.IPV4_ADDR : ID.IPV6_ADDR, data: address }
+  if (address !== undefined && bitsText !== undefined) {
+    const bits = /^\d{1,3}$/.test(bitsText) ? Number(bitsText) : Number.NaN
+    if (!(bits <= address.length * 8) || text.split('/').length > 2) return undefined
+    const mask = netmask(bits, address.length)
+    const type = address.length === 4 ? ID.IPV4_ADDR_SUBNET : ID.IPV6_ADDR_SUBNET
+    return { type, data: Buffer.concat([address.map((byte, i) => byte & (mask[i] ?? 0)), mask]) }
+  }
+  const [from, to, ...more] = text.split('-').map((part) => addressBytes(part))
+  if (from === undefined || to === undefined || more.length > 0) return undefined
+  if (from.length !== to.length || Buffer.compare(from, to) > 0) return undefined
+  return { type: from.length === 4 ? ID.IPV4_ADDR_RANGE : ID.IPV6_ADDR_RANGE, data: Buffer.concat([from, to]) }
+}
+
+function formatAddressing(type: number, data: Uint8Array): string {
+  const size = ADDRESS_BYTES.get(type) ?? 0
+  const single = type === ID.IPV4_ADDR || type === ID.IPV6_ADDR
+  const subnet = type === ID.IPV4_ADDR_SUBNET || type === ID.IPV6_ADDR_SUBNET
+  if (data.length !== (single ? size : 2 * size)) return `(invalid ${ADDRESS_TYPE_NAMES.get(type)})`
+  const first = addressText(data.subarray(0, size))
+  if (single) return first
+  const second = data.subarray(size)
+  return subnet ? `${first}/${maskBits(second) ?? addressText(second)}` : `${first}-${addressText(second)}`
+}
+
+function matchAddressing(id: Identity, pattern: Identity): number {
+  if (id.type === pattern.type && sameBytes(id.data, pattern.data)) return MATCH_PERFECT
+  const inner = addressRange(id)
+  const outer = addressRange(pattern)
+  if (inner === undefined || outer === undefined) return 0
+  if (Buffer.compare(inner.from, outer.from) < 0 || Buffer.compare(inner.to, outer.to) > 0) return 0
+  const everything = outer.from.every((byte) => byte === 0) && outer.to.every((byte) => byte === 0xff)
+  return everything ? MATCH_LOOSE : MATCH_ONE_WILDCARD
+}
+
+function addressRange({ type, data }: Identity): { from: Uint8Array; to: Uint8Array } | undefined {
+  const size = ADDRESS_BYTES.get(type) ?? 0
+  const first = data.subarray(0, size)
+  if (type === ID.IPV4_ADDR || type === ID.IPV6_ADDR)
+    return data.length === size ? { from: first, to: first } : undefined
+  if (data.length !== 2 * size) return undefined
+  const second = data.subarray(size)
+  if (type === ID.IPV4_ADDR_RANGE || type === ID.IPV6_ADDR_RANGE) return { from: first, to: second }
+  if (maskBits(second) === undefined) return undefined
+  return {
+    from: first.map((byte, i) => byte & (second[i] ?? 0)),
+    to: first.map((byte, i) => byte | (~(second[i] ?? 0) & 0xff)),
+  }
+}
+
+function matchText(text: string, pattern: string): number {
+  if (text === pattern) return MATCH_PERFECT
+  if (pattern === '*') return MATCH_ANY
+  return pattern.startsWith('*') && text.endsWith(pattern.slice(1)) ? MATCH_ONE_WILDCARD : 0
+}
+
+function hexData(hex: string, text: string): Uint8Array {
+  const digits = hex.replaceAll(':', '')
+  if (digits.length % 2 !== 0 || /[^0-9a-f]/i.test(digits))
+    throw new DecodeError('identity', 0, `"${text}": behind # there must be pairs of hexadecimal digits`)
+  return Buffer.from(digits, 'hex')
+}
+
+const textIdentity = (type: number, text: string): Identity => ({ type, data: Buffer.from(text, 'utf8') })
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
+
+const lower = (bytes: Uint8Array): string =>
+  Buffer.from(bytes)
+    .toString('latin1')
+    .replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+
+const MATCH_PERFECT = 20
+const MATCH_ONE_WILDCARD = 19
+const MATCH_LOOSE = 2
+const MATCH_ANY = 1
+const STAR = 0x2a
+
+const ANY_TEXTS: ReadonlySet<string> = new Set(['', '%any', '%any6', '0.0.0.0', '*', '::', '0::0'])
+
+const ADDRESS_BYTES: ReadonlyMap<number, number> = new Map([
+  [ID.IPV4_ADDR, 4],
+  [ID.IPV4_ADDR_SUBNET, 4],
+  [ID.IPV4_ADDR_RANGE, 4],
+  [ID.IPV6_ADDR, 16],
+  [ID.IPV6_ADDR_SUBNET, 16],
+  [ID.IPV6_ADDR_RANGE, 16],
+])
+
+const ADDRESS_TYPE_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(ID).map(([name, number]) => [number, `ID_${name}`]),
+)
+
+const PREFIXES: ReadonlyMap<string, number> = new Map([
+  ['ipv4', ID.IPV4_ADDR],
+  ['ipv6', ID.IPV6_ADDR],
+  ['ipv4net', ID.IPV4_ADDR_SUBNET],
+  ['ipv6net', ID.IPV6_ADDR_SUBNET],
+  ['ipv4range', ID.IPV4_ADDR_RANGE],
+  ['ipv6range', ID.IPV6_ADDR_RANGE],
+  ['rfc822', ID.RFC822_ADDR],
+  ['email', ID.RFC822_ADDR],
+  ['userfqdn', ID.RFC822_ADDR],
+  ['fqdn', ID.FQDN],
+  ['dns', ID.FQDN],
+  ['asn1dn', ID.DER_ASN1_DN],
+  ['asn1gn', ID.DER_ASN1_GN],
+  ['xmppaddr', ID.DER_ASN1_GN],
+  ['keyid', ID.KEY_ID],
+  ['uri', ID.URI],
+])
+
+const REGEX_PREFIXES: ReadonlyMap<string, number> = new Map(
+  ['rfc822', 'email', 'userfqdn', 'fqdn', 'dns', 'asn1dn'].map((prefix) => [prefix, PREFIXES.get(prefix) ?? ID.ANY]),
+)
