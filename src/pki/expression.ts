@@ -256,6 +256,6 @@ const CLASSES: ReadonlyMap<string, Fits> = new Map(
     print: /[ -~]/,
     graph: /[!-~]/,
     xdigit: /[0-9A-Fa-f]/,
-    cntrl: /[\0-\x1f\x7f]/,
+    cntrl: /\p{Cc}/u,
   }).map(([name, set]) => [name, (c: string) => set.test(c)]),
 )
