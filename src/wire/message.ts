@@ -140,18 +140,13 @@ function writeChain(payloads: readonly Payload[], out: Writer, outside: boolean)
 }
 
 function encodeBody(payload: Payload, out: Writer): void {
-  switch (payload.type) {
-    case 'SK':
-      return sk.encode(payload, out)
-    case 'SKF':
-      return skf.encode(payload, out)
-    case 'Unknown':
-      return unknown.encode(payload, out)
-    default: {
-      // The table pairs every type with its own codec, which the compiler cannot follow through a lookup by union.
-      const codec = codecs[payload.type] as Codec<PlainPayload>
-      return codec.encode(payload, out)
-    }
+  if (payload.type === 'SK') sk.encode(payload, out)
+  else if (payload.type === 'SKF') skf.encode(payload, out)
+  else if (payload.type === 'Unknown') unknown.encode(payload, out)
+  else {
+    // The table pairs every type with its own codec, which the compiler cannot follow through a lookup by union.
+    const codec = codecs[payload.type] as Codec<PlainPayload>
+    codec.encode(payload, out)
   }
 }
 
