@@ -1,21 +1,10 @@
 /** What the daemon may prove itself with and whom it trusts: one immutable value, replaced as a whole. */
-import type { KeyObject } from 'node:crypto'
 import type { SharedSecret } from '../config/connection.ts'
-import type { Certificate } from '../pki/certificate.ts'
+import { type CredentialStore, EMPTY_STORE } from '../pki/store.ts'
 
-export interface PrivateKey {
-  /** charon's key id: hex SHA-1 of the subjectPublicKey bit string. */
-  readonly id: string
-  readonly key: KeyObject
-}
-
-export interface Credentials {
-  /** Trust anchors: `x509ca`, authorities, and every loaded certificate with the CA constraint. */
-  readonly anchors: readonly Certificate[]
-  /** Loaded end-entity certificates: our own and those trusted as they are. */
-  readonly certificates: readonly Certificate[]
-  readonly keys: readonly PrivateKey[]
+/** Certificates and private keys, and the shared secrets beside them. */
+export interface Credentials extends CredentialStore {
   readonly secrets: readonly SharedSecret[]
 }
 
-export const noCredentials: Credentials = { anchors: [], certificates: [], keys: [], secrets: [] }
+export const noCredentials: Credentials = { ...EMPTY_STORE, secrets: [] }
