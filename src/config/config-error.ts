@@ -10,8 +10,9 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly place: Place | undefined
 
-  constructor(message: string, place?: Place) {
-    super(place === undefined ? message : `${formatPlace(place)}: ${message}`)
+  /** @param cause what lies below, for a message whose text is fixed */
+  constructor(message: string, place?: Place, cause?: unknown) {
+    super(place === undefined ? message : `${formatPlace(place)}: ${message}`, cause === undefined ? {} : { cause })
     this.place = place
   }
 }
