@@ -1,11 +1,13 @@
 /** Addresses of simulated packets: canonical text outside, octets for matching. */
+import { parseAddress } from '../../wire/address.ts'
 import type { KernelSelector, SelectorSide } from '../operations.ts'
 
 /** The octets of an IPv4 or IPv6 address; throws RangeError for other text. */
 export function octetsOf(address: string): Uint8Array {
   let octets = known.get(address)
   if (octets === undefined) {
-    octets = address.includes(':') ? parse6(address) : parse4(address)
+    octets = parseAddress(address)
+    if (octets === undefined) throw new RangeError(`not an address: ${address}`)
     if (known.size >= 10_000) known.clear()
     known.set(address, octets)
   }
@@ -61,25 +63,3 @@ function sideMatches(side: SelectorSide, address: string, port: number): boolean
 }
 
 const known = new Map<string, Uint8Array>()
-
-function parse4(address: string): Uint8Array {
-  const parts = address.split('.').map(Number)
-  if (parts.length !== 4 || parts.some((part) => !Number.isInteger(part) || part < 0 || part > 255)) {
-    throw new RangeError(`not an IPv4 address: ${address}`)
-  }
-  return Uint8Array.from(parts)
-}
-
-function parse6(address: string): Uint8Array {
-  const [head = '', tail, more] = address.split('::')
-  const words = (text: string): number[] =>
-    text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16))
-  const first = words(head)
-  const last = tail === undefined ? [] : words(tail)
-  const missing = 8 - first.length - last.length
-  const all = tail === undefined ? first : [...first, ...new Array<number>(Math.max(missing, 0)).fill(0), ...last]
-  if (more !== undefined || all.length !== 8 || all.some((word) => !(word >= 0 && word <= 0xffff))) {
-    throw new RangeError(`not an IPv6 address: ${address}`)
-  }
-  return Uint8Array.from(all.flatMap((word) => [word >> 8, word & 0xff]))
-}

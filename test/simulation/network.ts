@@ -1,0 +1,190 @@
+/**
+ * The network between simulated hosts: datagrams in flight, the faults they meet, and NAT boxes on the way. Time is
+ * given by the caller.
+ */
+import type { EspPacket } from '../../src/kernel/simulated/packet.ts'
+import type { Endpoint } from '../../src/wire/endpoint.ts'
+import type { Draw } from './draw.ts'
+
+/** A datagram on its way. */
+export interface Flight {
+  readonly number: number
+  readonly from: string
+  /** As the wire shows it: behind the sender's NAT. */
+  readonly source: Endpoint
+  readonly destination: Endpoint
+  readonly bytes: Uint8Array
+  /** What it is, for the drawing. */
+  readonly label: string
+  /** When it arrives (epoch milliseconds). */
+  readonly at: number
+}
+
+/** A datagram at its goal: the last hop's translation is done. */
+export interface Arrival {
+  readonly host: string
+  readonly source: Endpoint
+  readonly destination: Endpoint
+  readonly bytes: Uint8Array
+}
+
+/** Probabilities per datagram and times in milliseconds. */
+export interface Faults {
+  readonly loss: number
+  readonly duplication: number
+  readonly leastDelayMs: number
+  readonly mostDelayMs: number
+}
+
+export const noFaults: Faults = { loss: 0, duplication: 0, leastDelayMs: 0, mostDelayMs: 0 }
+
+/**
+ * A NAT with endpoint-independent mappings: every host behind it shows itself as `outside`, with ports of the box's
+ * choice. `forwards` are ports that reach an inside host from outside without a mapping.
+ */
+export class NatBox {
+  readonly outside: string
+  readonly #inside: ReadonlySet<string>
+  readonly #forwards: ReadonlyMap<number, Endpoint>
+  readonly #mappings = new Map<string, number>()
+  #nextPort = 20_000
+
+  constructor(outside: string, inside: readonly string[], forwards: ReadonlyMap<number, Endpoint> = new Map()) {
+    this.outside = outside
+    this.#inside = new Set(inside)
+    this.#forwards = forwards
+  }
+
+  isInside(address: string): boolean {
+    return this.#inside.has(address)
+  }
+
+  outward(source: Endpoint): Endpoint {
+    for (const [port, { address, port: insidePort }] of this.#forwards) {
+      if (address === source.address && insidePort === source.port) return { address: this.outside, port }
+    }
+    const name = `${source.address} ${source.port}`
+    let port = this.#mappings.get(name)
+    if (port === undefined) {
+      port = this.#nextPort++
+      this.#mappings.set(name, port)
+    }
+    return { address: this.outside, port }
+  }
+
+  /** Where a datagram to this port of the box goes, if it passes. */
+  inward(port: number): Endpoint | undefined {
+    const forward = this.#forwards.get(port)
+    if (forward !== undefined) return forward
+    for (const [name, mapped] of this.#mappings) {
+      const [address = '', insidePort] = name.split(' ')
+      if (mapped === port) return { address, port: Number(insidePort) }
+    }
+    return undefined
+  }
+
+  /** Forgets all mappings: the next packets get new ports. */
+  rebind(): void {
+    this.#mappings.clear()
+  }
+}
+
+export class Network {
+  faults: Faults = noFaults
+  /** Nothing passes while it is true. */
+  partitioned = false
+  readonly #draw: Draw
+  readonly #addresses: (host: string) => readonly string[]
+  readonly #hosts: readonly string[]
+  readonly nats: readonly NatBox[]
+  #flights: Flight[] = []
+  #sent = 0
+
+  constructor(options: {
+    readonly hosts: readonly string[]
+    readonly addresses: (host: string) => readonly string[]
+    readonly nats: readonly NatBox[]
+    readonly draw: Draw
+  }) {
+    this.#hosts = options.hosts
+    this.#addresses = options.addresses
+    this.nats = options.nats
+    this.#draw = options.draw
+  }
+
+  /** In the order in which they were sent. */
+  get flights(): readonly Flight[] {
+    return this.#flights
+  }
+
+  /** Puts a datagram on the wire: what becomes of it, as often as it flies. */
+  transmit(
+    from: string,
+    source: Endpoint,
+    destination: Endpoint,
+    bytes: Uint8Array,
+    label: string,
+    now: number,
+  ): Flight[] {
+    const { loss, duplication, leastDelayMs, mostDelayMs } = this.faults
+    const nat = this.nats.find((box) => box.isInside(source.address))
+    const shown = nat === undefined ? source : nat.outward(source)
+    const copies = this.partitioned || this.#draw.chance(loss) ? 0 : this.#draw.chance(duplication) ? 2 : 1
+    const flights: Flight[] = []
+    for (let i = 0; i < copies; i++) {
+      const at = now + this.#draw.between(leastDelayMs, mostDelayMs)
+      flights.push({ number: ++this.#sent, from, source: shown, destination, bytes, label, at })
+    }
+    this.#flights.push(...flights)
+    return flights
+  }
+
+  /** Sends one of the flights a second time. */
+  duplicate(flight: Flight): void {
+    this.#flights.push({ ...flight, number: ++this.#sent })
+  }
+
+  /** Takes a datagram off the wire. */
+  remove(flight: Flight): void {
+    this.#flights = this.#flights.filter((other) => other !== flight)
+  }
+
+  /** Takes a datagram off the wire and says where it came to; undefined if nobody is there. */
+  arrive(flight: Flight): Arrival | undefined {
+    this.remove(flight)
+    const destination = this.#inward(flight.destination)
+    const host = destination && this.#hostAt(destination.address)
+    return host === undefined || destination === undefined
+      ? undefined
+      : { host, source: flight.source, destination, bytes: flight.bytes }
+  }
+
+  /** Brings an ESP packet to its host at once; NATs lose what is not in UDP. */
+  carry(packet: EspPacket): { readonly host: string; readonly packet: EspPacket } | undefined {
+    const { encapsulation } = packet
+    const crossesNat =
+      this.nats.some((box) => box.isInside(packet.source)) ||
+      this.nats.some((box) => box.outside === packet.destination)
+    if (encapsulation === undefined) {
+      const host = crossesNat ? undefined : this.#hostAt(packet.destination)
+      return host === undefined ? undefined : { host, packet }
+    }
+    const from = { address: packet.source, port: encapsulation.sourcePort }
+    const nat = this.nats.find((box) => box.isInside(from.address))
+    const source = nat === undefined ? from : nat.outward(from)
+    const goal = this.#inward({ address: packet.destination, port: encapsulation.destinationPort })
+    const host = goal && this.#hostAt(goal.address)
+    if (host === undefined || goal === undefined) return undefined
+    const ports = { sourcePort: source.port, destinationPort: goal.port }
+    return { host, packet: { ...packet, source: source.address, destination: goal.address, encapsulation: ports } }
+  }
+
+  #inward(destination: Endpoint): Endpoint | undefined {
+    const nat = this.nats.find((box) => box.outside === destination.address)
+    return nat === undefined ? destination : nat.inward(destination.port)
+  }
+
+  #hostAt(address: string): string | undefined {
+    return this.#hosts.find((host) => this.#addresses(host).includes(address))
+  }
+}
