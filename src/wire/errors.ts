@@ -12,7 +12,7 @@ export class DecodeError extends Error {
   readonly notify?: number
 
   constructor(place: string, offset: number, reason: string, notify?: number) {
-    super(`${place === '' ? 'bytes' : place} at offset ${offset}: ${reason}`)
+    super(`${place}${place === '' ? '' : ' '}at offset ${offset}: ${reason}`)
     this.place = place
     this.offset = offset
     if (notify !== undefined) this.notify = notify

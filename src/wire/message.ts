@@ -35,14 +35,14 @@ const MOST_PAYLOADS = 100
  * @throws DecodeError with `notify` INVALID_MAJOR_VERSION if the major version is not 2, without one otherwise
  */
 export function decodeMessage(bytes: Uint8Array): Message {
-  const body = new Reader(bytes, 'message')
-  const { nextPayload, length, flags, ...header } = readHeader(body)
+  const body = new Reader(bytes)
+  const { nextPayload, length, flags, ...header } = readHeader(body.sub(HEADER_BYTES, 'header'))
   if (header.major !== 2) body.fail(`major version ${header.major}, not 2`, NOTIFY.INVALID_MAJOR_VERSION)
   if (length !== bytes.length) body.fail(`a length of ${length} in a message of ${bytes.length} octets`)
   return {
     ...header,
     flags: { initiator: flags.initiator, response: flags.response },
-    payloads: readChain(nextPayload, new Reader(body.rest(), '', body), true),
+    payloads: readChain(nextPayload, body, true),
   }
 }
 
