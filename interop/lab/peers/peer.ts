@@ -1,0 +1,50 @@
+/** What the lab wants of a daemon, whichever it is. */
+import type { Connection, End } from '../connection.ts'
+import type { Ground, Host } from '../hosts.ts'
+import type { Credentials } from '../pki.ts'
+import type { Ran } from '../shell.ts'
+
+export type PeerName = 'sallyport' | 'strongswan' | 'libreswan'
+
+/** One end of a scenario: everything that its configuration is written from. */
+export interface Side {
+  readonly host: Host
+  readonly other: Host
+  readonly connection: Connection
+  readonly end: End
+  /** Trap policies are for the one that initiates. */
+  readonly initiates: boolean
+  readonly own: Credentials | undefined
+  /** Certificates of the CAs that this side trusts. */
+  readonly anchors: readonly string[]
+}
+
+/** An established connection as one end shows it. */
+export interface Established {
+  readonly mode: 'TUNNEL' | 'TRANSPORT'
+  readonly isEncapsulated: boolean
+}
+
+/** A daemon that runs. */
+export interface Running {
+  readonly name: PeerName
+  /** Brings the connection up and says how that went. */
+  readonly up: () => Promise<Ran>
+  readonly down: () => Promise<Ran>
+  /** The connection, if it is established with exactly one Child SA. */
+  readonly established: () => Promise<Established | undefined>
+  /** The log so far, as text lines. */
+  readonly log: () => string
+  /** Ends the daemon; the error says if it did not end by itself. */
+  readonly stop: () => Promise<void>
+}
+
+/** Starts a daemon with a side's configuration; resolves when it can be told to initiate, or to wait for the peer. */
+export type Start = (side: Side) => Promise<Running>
+
+/** The two daemons of a scenario and the hosts they run on. */
+export interface Pair {
+  readonly ground: Ground
+  readonly moon: Running
+  readonly sun: Running
+}

@@ -1,0 +1,74 @@
+/** The configuration that charon and Sallyport share: swanctl.conf, its folders, and strongswan.conf. */
+import { readFileSync } from 'node:fs'
+import { connectionName, identity } from '../connection.ts'
+import { writeHostFile } from '../hosts.ts'
+import type { Side } from './peer.ts'
+
+/** Where a host's own files go. */
+export const swanctlPaths: readonly string[] = ['/etc/swanctl', '/etc/strongswan.conf']
+
+/** Writes everything below /etc that a charon-like daemon on this host reads. */
+export function writeSwanctl(side: Side, strongswanConf: string): void {
+  const { host, own, anchors } = side
+  for (const folder of ['x509', 'x509ca', 'private']) writeHostFile(host, `/etc/swanctl/${folder}/.keep`, '')
+  writeHostFile(host, '/etc/strongswan.conf', strongswanConf)
+  writeHostFile(host, '/etc/swanctl/swanctl.conf', swanctlConf(side), 0o600)
+  if (!own) return
+  writeHostFile(host, '/etc/swanctl/x509/host.pem', readFileSync(own.certificate, 'utf8'))
+  writeHostFile(host, '/etc/swanctl/private/host.pem', readFileSync(own.key, 'utf8'), 0o600)
+  own.intermediates.forEach((file, n) => {
+    writeHostFile(host, `/etc/swanctl/x509/sub${n}.pem`, readFileSync(file, 'utf8'))
+  })
+  anchors.forEach((file, n) => {
+    writeHostFile(host, `/etc/swanctl/x509ca/ca${n}.pem`, readFileSync(file, 'utf8'))
+  })
+}
+
+/** The text of swanctl.conf for one side. */
+export function swanctlConf({ host, other, connection, end, initiates, own }: Side): string {
+  const { auth, mode, outer, inner, start } = connection
+  const method = auth === 'psk' ? 'psk' : 'pubkey'
+  const networks = (given: readonly string[] | undefined, of: typeof host): string =>
+    mode === 'transport' ? 'dynamic' : (given ?? inner.map((family) => of.place.network[family])).join(', ')
+  const secret = end.secret ?? 'a secret of the lab'
+  return `connections {
+  ${connectionName} {
+    version = 2
+    local_addrs = ${host.place.outside[outer]}
+    remote_addrs = ${other.place.seen[outer]}
+    proposals = ${(end.ike ?? connection.ike).swanctl}
+    ${connection.settings.join('\n    ')}
+    local {
+      auth = ${method}
+      id = ${identity(host.name)}
+      ${own ? 'certs = host.pem' : ''}
+    }
+    remote {
+      auth = ${method}
+      id = ${identity(other.name)}
+    }
+    children {
+      ${connectionName} {
+        mode = ${mode}
+        local_ts = ${networks(end.localNetworks, host)}
+        remote_ts = ${networks(end.remoteNetworks, other)}
+        esp_proposals = ${(end.esp ?? connection.esp).swanctl}
+        start_action = ${initiates ? start : 'none'}
+        ${connection.childSettings.join('\n        ')}
+      }
+    }
+  }
+}
+${
+  auth === 'psk'
+    ? `secrets {
+  ike-lab {
+    id-moon = ${identity('moon')}
+    id-sun = ${identity('sun')}
+    secret = "${secret}"
+  }
+}
+`
+    : ''
+}`
+}

@@ -1,0 +1,64 @@
+/** A daemon that the unmodified swanctl drives: charon, and Sallyport. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { connectionName } from '../connection.ts'
+import { mountFiles } from '../hosts.ts'
+import { poll } from '../poll.ts'
+import type { Established, PeerName, Running, Side } from './peer.ts'
+import { swanctlPaths } from './swanctl-conf.ts'
+import { child, isSection, readPretty, value } from './vici-raw.ts'
+
+/** How to start such a daemon and to read its log. */
+export interface Daemon {
+  readonly name: PeerName
+  /** The command; it must stay in the foreground. Its output goes to /run/output.log. */
+  readonly command: string
+  readonly log: () => string
+}
+
+/** Starts the daemon on the side's host (the configuration is written already) and loads all with swanctl. */
+export async function startWithSwanctl({ host, initiates, connection }: Side, daemon: Daemon): Promise<Running> {
+  const { shell } = host
+  await mountFiles(host, swanctlPaths)
+  const output = (): string => daemon.log().trim().split('\n').slice(-5).join(' | ')
+  await shell.must(`${daemon.command} >/run/output.log 2>&1 & daemon=$!`)
+  const socket = join(host.folder, 'run/charon.vici')
+  await poll(`the VICI socket of ${daemon.name}`, 10_000, async () => {
+    if (existsSync(socket)) return true
+    const { code } = await shell.run('kill -0 $daemon')
+    if (code !== 0) throw new Error(`${daemon.name} ended at start: ${output()}`)
+    return undefined
+  })
+  await shell.must('swanctl --load-all --noprompt')
+  return {
+    name: daemon.name,
+    up: () => shell.run(`timeout 12 swanctl --initiate --child ${connectionName} --timeout 10`),
+    down: () =>
+      shell.run(
+        `timeout 8 swanctl --terminate --ike ${connectionName} --timeout 6` +
+          (initiates && connection.start === 'trap' ? ` && swanctl --uninstall --child ${connectionName}` : ''),
+      ),
+    established: async () => readEstablished(await shell.must('timeout 5 swanctl --list-sas --pretty')),
+    log: daemon.log,
+    async stop() {
+      const { code, text } = await shell.run(
+        'kill -TERM $daemon; for i in $(seq 80); do kill -0 $daemon 2>/dev/null || break; sleep 0.05; done; ' +
+          'if kill -0 $daemon 2>/dev/null; then echo "did not end within 4 s of SIGTERM"; kill -KILL $daemon; false; ' +
+          'else wait $daemon; fi',
+      )
+      if (code !== 0) throw new Error(`${daemon.name} ended with status ${code}: ${text.trim()} ${output()}`)
+    },
+  }
+}
+
+function readEstablished(text: string): Established | undefined {
+  const events = readPretty(text).entries.filter(([label]) => label === 'list-sa event')
+  const event = events[0]?.[1]
+  if (events.length !== 1 || event === undefined || !isSection(event)) return undefined
+  const ike = child(event, connectionName)
+  const children = child(ike, 'child-sas')
+  if (value(ike, 'state') !== 'ESTABLISHED' || children?.entries.length !== 1) return undefined
+  const net = child(children, /^net-\d+$/)
+  if (value(net, 'state') !== 'INSTALLED') return undefined
+  return { mode: value(net, 'mode') as Established['mode'], isEncapsulated: value(net, 'encap') === 'yes' }
+}

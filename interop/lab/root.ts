@@ -1,0 +1,140 @@
+/** Root file systems of the lab's hosts: Debian with a peer's packages, made once by debootstrap and kept in the cache. */
+import { spawn } from 'node:child_process'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { debianMirror, ensureTool } from './apt.ts'
+import { cacheFolder, locked } from './cache.ts'
+
+export type RootName = 'strongswan' | 'libreswan'
+
+/** What a root consists of. A root made from another recipe is made again. */
+interface Recipe {
+  readonly suite: string
+  readonly packages: readonly string[]
+}
+
+const recipes: Readonly<Record<RootName, Recipe>> = {
+  // Also the root that guests boot from: it brings the kernel and the tools of the lab itself.
+  strongswan: {
+    suite: 'trixie',
+    packages: [
+      'user-mode-linux',
+      'kmod',
+      'strongswan-swanctl',
+      'charon-systemd',
+      'libcharon-extra-plugins',
+      'libstrongswan-extra-plugins',
+      'libstrongswan-standard-plugins',
+      'iproute2',
+      'iputils-ping',
+      'tcpdump',
+      'nftables',
+      'openssl',
+    ],
+  },
+  // The packages of libreswan and strongSwan conflict, hence a second root.
+  libreswan: { suite: 'trixie', packages: ['libreswan', 'bind9-host', 'libnss3-tools', 'iproute2', 'iputils-ping'] },
+}
+
+/** Folders that the lab mounts things on. */
+const mountPoints = ['sallyport', 'work', 'opt/node', 'mnt/libreswan']
+
+const marker = '.complete'
+
+/** The folder of the named root; builds it if it is not there or was interrupted. `report` gets lines for a person. */
+export async function rootFolder(name: RootName, report: (line: string) => void): Promise<string> {
+  const folder = join(cacheFolder(), 'roots', name)
+  if (isComplete(name, folder)) return folder
+  return locked(
+    `root-${name}`,
+    () => report(`waiting for another run that builds the ${name} root`),
+    async () => {
+      if (!isComplete(name, folder)) await build(name, folder, report)
+      return folder
+    },
+  )
+}
+
+function isComplete(name: RootName, folder: string): boolean {
+  const file = join(folder, marker)
+  return existsSync(file) && readFileSync(file, 'utf8') === JSON.stringify(recipes[name])
+}
+
+async function build(name: RootName, folder: string, report: (line: string) => void): Promise<void> {
+  if (process.getuid?.() !== 0) throw new Error('building the root file system of the lab needs root')
+  const { suite, packages } = recipes[name]
+  ensureTool('debootstrap', 'debootstrap', report)
+  const mirror = debianMirror()
+  const partial = `${folder}.partial`
+  await rm(partial, { recursive: true, force: true })
+  mkdirSync(partial, { recursive: true })
+  report(`building the ${name} root (Debian ${suite}, once, about a minute)`)
+  const script = existsSync(`/usr/share/debootstrap/scripts/${suite}`) ? [] : ['/usr/share/debootstrap/scripts/sid']
+  await debootstrap(
+    ['--variant=minbase', `--include=${packages.join(',')}`, suite, partial, mirror.uri, ...script],
+    mirror.env,
+    join(cacheFolder(), `debootstrap-${name}.log`),
+    report,
+  )
+  linkKernelModules(partial)
+  for (const point of mountPoints) mkdirSync(join(partial, point), { recursive: true })
+  for (const waste of ['var/cache/apt/archives', 'var/lib/apt/lists', 'usr/share/doc', 'usr/share/locale']) {
+    await rm(join(partial, waste), { recursive: true, force: true })
+  }
+  writeFileSync(join(partial, marker), JSON.stringify(recipes[name]))
+  await rm(folder, { recursive: true, force: true })
+  renameSync(partial, folder)
+}
+
+/** Runs debootstrap, which prints a line per package, and reports a line now and then. */
+function debootstrap(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  log: string,
+  report: (line: string) => void,
+): Promise<void> {
+  writeFileSync(log, '')
+  return new Promise((done, failed) => {
+    const child = spawn('debootstrap', args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const counts = new Map<string, number>()
+    let last = ''
+    const read = (chunk: Buffer): void => {
+      appendFileSync(log, chunk)
+      for (const line of chunk.toString().split('\n')) {
+        if (line.startsWith('E:') || line.startsWith('W:')) last = line
+        const step = /^I: (Retrieving|Unpacking|Configuring) /.exec(line)?.[1]
+        if (!step) continue
+        const count = (counts.get(step) ?? 0) + 1
+        counts.set(step, count)
+        if (count === 1 || count % 40 === 0) report(`  ${step.toLowerCase()} packages (${count})`)
+      }
+    }
+    child.stdout.on('data', read)
+    child.stderr.on('data', read)
+    child.once('error', failed)
+    child.once('close', (code) => {
+      if (code === 0) done()
+      else failed(new Error(`debootstrap ended with ${code}: ${last || 'no reason given'} (see ${log})`))
+    })
+  })
+}
+
+/** modprobe looks below /usr/lib/modules, the package of user-mode Linux puts its modules elsewhere. */
+function linkKernelModules(root: string): void {
+  const uml = join(root, 'usr/lib/uml/modules')
+  if (!existsSync(uml)) return
+  mkdirSync(join(root, 'usr/lib/modules'), { recursive: true })
+  for (const version of readdirSync(uml)) {
+    symlinkSync(`../uml/modules/${version}`, join(root, 'usr/lib/modules', version))
+  }
+}

@@ -1,0 +1,42 @@
+/** A scenario: data, plus what must be true in the end. */
+import type { Connection, End } from './connection.ts'
+import type { PeerName } from './peers/peer.ts'
+
+/** What goes over the wire besides ESP in both directions. */
+export interface OnTheWire {
+  /** ESP travels in UDP, because of a NAT or because it was asked for. */
+  readonly udp?: boolean
+  /** IKE_AUTH comes in fragments, in the requests, the responses, or both. */
+  readonly fragments?: readonly ('request' | 'response')[]
+  /** Notify messages that a response to IKE_SA_INIT carries in the clear. */
+  readonly initNotifies?: readonly number[]
+}
+
+export type Expectation =
+  | {
+      readonly kind: 'up'
+      readonly wire?: OnTheWire
+      /** Text that every state in both kernels shows (`ip -s xfrm state`). */
+      readonly kernel?: readonly string[]
+    }
+  | {
+      readonly kind: 'refused'
+      /** What the log of each end must say. Not asked of libreswan, whose words differ. */
+      readonly initiator: RegExp
+      readonly responder: RegExp
+    }
+  /** swanctl prints the same fields, whether it talks to Sallyport or to charon. */
+  | { readonly kind: 'same-surface' }
+
+/** Ours runs on moon, the peer on sun. */
+export interface Scenario {
+  readonly name: string
+  readonly peer: Exclude<PeerName, 'sallyport'>
+  readonly initiator: 'ours' | 'peer'
+  /** The initiator is behind a NAT. */
+  readonly nat: boolean
+  readonly connection: Connection
+  readonly ours: End
+  readonly theirs: End
+  readonly expect: Expectation
+}

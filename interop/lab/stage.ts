@@ -1,0 +1,143 @@
+/** Sets up the hosts and daemons of a scenario, and takes them away again. */
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Capture, startCapture } from './capture.ts'
+import { type Ground, type Host, layOut } from './hosts.ts'
+import { startLibreswan } from './peers/libreswan.ts'
+import type { PeerName, Running, Side, Start } from './peers/peer.ts'
+import { startSallyport } from './peers/sallyport.ts'
+import { startStrongswan } from './peers/strongswan.ts'
+import { type Credentials, credentials } from './pki.ts'
+import type { Scenario } from './scenario.ts'
+
+/** A scenario under way. */
+export interface Stage {
+  readonly scenario: Scenario
+  readonly ground: Ground
+  readonly ours: Running
+  readonly theirs: Running
+  readonly initiator: Running
+  readonly responder: Running
+  readonly initiatorHost: Host
+  readonly responderHost: Host
+  readonly capture: Capture
+}
+
+const starts: Readonly<Record<PeerName, Start>> = {
+  sallyport: startSallyport,
+  strongswan: startStrongswan,
+  libreswan: startLibreswan,
+}
+
+/**
+ * Runs `play` on the stage of a scenario. Daemons are ended and hosts removed in any case; if something fails, logs,
+ * capture and kernel contents are left in `keep`.
+ */
+export async function onStage(
+  scenario: Scenario,
+  oursIs: PeerName,
+  keep: string,
+  play: (stage: Stage) => Promise<void>,
+): Promise<void> {
+  const folder = '/tmp/lab/hosts'
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  const libreswan = [
+    ...(oursIs === 'libreswan' ? (['moon'] as const) : []),
+    ...(scenario.peer === 'libreswan' ? (['sun'] as const) : []),
+  ]
+  const behind = scenario.initiator === 'ours' ? 'moon' : 'sun'
+  const ground = await layOut(folder, { libreswan, ...(scenario.nat ? { nat: behind } : {}) })
+  const running: Running[] = []
+  let capture: Capture | undefined
+  try {
+    const [moon, sun] = await sides(scenario, ground)
+    capture = await startCapture(ground.wire, join(folder, 'wire.pcap'))
+    const [ours, theirs] = await settled([
+      starts[oursIs](moon).then((daemon) => kept(running, daemon)),
+      starts[scenario.peer](sun).then((daemon) => kept(running, daemon)),
+    ])
+    const weInitiate = scenario.initiator === 'ours'
+    await play({
+      scenario,
+      ground,
+      ours,
+      theirs,
+      initiator: weInitiate ? ours : theirs,
+      responder: weInitiate ? theirs : ours,
+      initiatorHost: weInitiate ? ground.moon : ground.sun,
+      responderHost: weInitiate ? ground.sun : ground.moon,
+      capture,
+    })
+  } catch (error) {
+    await keepEvidence(ground, running, capture, keep)
+    throw error
+  } finally {
+    await ground.close()
+  }
+}
+
+async function sides(scenario: Scenario, ground: Ground): Promise<[Side, Side]> {
+  const { connection, ours, theirs, initiator } = scenario
+  let own: readonly [Credentials | undefined, Credentials | undefined] = [undefined, undefined]
+  let anchors: readonly [string, string] = ['', '']
+  if (connection.auth !== 'psk') {
+    const kind = connection.auth
+    const of = (host: Host, which: NonNullable<Side['end']['certificate']>): Promise<Credentials> =>
+      credentials(ground.wire, '/tmp/lab/pki', kind, which, host.name)
+    own = [await of(ground.moon, ours.certificate ?? 'common'), await of(ground.sun, theirs.certificate ?? 'common')]
+    // Each trusts the CA that the other's certificates should come from; 'untrusted' is never trusted.
+    const trusted = (which: Side['end']['certificate']): 'common' | 'chain' => (which === 'chain' ? 'chain' : 'common')
+    anchors = [
+      (await of(ground.moon, trusted(theirs.certificate))).anchor,
+      (await of(ground.sun, trusted(ours.certificate))).anchor,
+    ]
+  }
+  const side = (host: Host, other: Host, n: 0 | 1, end: Side['end'], initiates: boolean): Side => ({
+    host,
+    other,
+    connection,
+    end,
+    initiates,
+    own: own[n],
+    anchors: own[n] ? [anchors[n]] : [],
+  })
+  return [
+    side(ground.moon, ground.sun, 0, ours, initiator === 'ours'),
+    side(ground.sun, ground.moon, 1, theirs, initiator === 'peer'),
+  ]
+}
+
+/** Waits for both, so that no daemon starts behind our back, and throws the first error. */
+async function settled<T>(promises: readonly [Promise<T>, Promise<T>]): Promise<[T, T]> {
+  await Promise.allSettled(promises)
+  return [await promises[0], await promises[1]]
+}
+
+function kept(running: Running[], daemon: Running): Running {
+  running.push(daemon)
+  return daemon
+}
+
+async function keepEvidence(
+  ground: Ground,
+  running: readonly Running[],
+  capture: Capture | undefined,
+  keep: string,
+): Promise<void> {
+  mkdirSync(keep, { recursive: true })
+  for (const daemon of running) writeFileSync(join(keep, `${daemon.name}.${running.indexOf(daemon)}.log`), daemon.log())
+  for (const host of [ground.moon, ground.sun]) {
+    for (const file of ['daemon.log', 'output.log']) {
+      const from = join(host.folder, 'run', file)
+      if (existsSync(from)) copyFileSync(from, join(keep, `${host.name}-${file}`))
+    }
+    const conf = join(host.folder, 'etc/swanctl/swanctl.conf')
+    if (existsSync(conf)) copyFileSync(conf, join(keep, `${host.name}-swanctl.conf`))
+    const { text } = await host.shell
+      .run('ip -s xfrm state; ip -s xfrm policy; ip address; ip route show table all')
+      .catch((error: Error) => ({ text: error.message }))
+    writeFileSync(join(keep, `${host.name}-kernel.txt`), text)
+  }
+  if (capture && existsSync(capture.file)) copyFileSync(capture.file, join(keep, 'wire.pcap'))
+}
