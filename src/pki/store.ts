@@ -99,12 +99,9 @@ export function issuersOf(store: CredentialStore, certificate: Certificate): Cer
  * RFC822 against rfc822Name, addresses against iPAddress. No wildcards: `*.example.org` in a certificate speaks for nobody else.
  */
 export function identityInCertificate(certificate: Certificate, identity: Identity): boolean {
-  if (identity.type === ID.DER_ASN1_DN && equalIdentity(identityFromName(certificate.subject), identity)) return true
-  return certificate.altNames.some((name) => {
-    const same = identityOf(name)
-    if (identity.type === ID.DER_ASN1_GN) return Buffer.compare(name.der, identity.data) === 0
-    return same !== undefined && equalIdentity(same, identity)
-  })
+  if (identity.type === ID.DER_ASN1_GN)
+    return certificate.altNames.some(({ der }) => Buffer.compare(der, identity.data) === 0)
+  return identitiesOf(certificate).some((own) => equalIdentity(own, identity))
 }
 
 /** All identities that a certificate speaks for, the subject first unless it is empty. */
