@@ -102,8 +102,13 @@ export function drawScalar(order: Uint8Array, topMask: number, random: Random): 
   for (let attempt = 0; attempt < 200; attempt++) {
     const scalar = random(order.length)
     scalar[0] = (scalar[0] ?? 0) & topMask
-    if (Buffer.compare(scalar, order) < 0 && scalar.some((octet) => octet !== 0)) return scalar
+    if (inRange(scalar, order)) return scalar
     scalar.fill(0)
   }
   throw new Error('the random source repeats itself')
+}
+
+/** Whether a scalar of the order's length is from 1 to the order - 1. */
+export function inRange(scalar: Uint8Array, order: Uint8Array): boolean {
+  return Buffer.compare(scalar, order) < 0 && scalar.some((octet) => octet !== 0)
 }

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } from 'node:crypto'
 import { concat, leftPad } from '../bytes.ts'
 import { InvalidPublicValue } from '../errors.ts'
-import { diffieHellmanExchange, drawScalar, type Group } from './diffie-hellman.ts'
+import { diffieHellmanExchange, drawScalar, type Group, inRange } from './diffie-hellman.ts'
 import type { KeyExchange } from './key-exchange.ts'
 
 /**
@@ -38,7 +38,11 @@ function ecp(id: number, name: string, curve: string, fieldBits: number, slow: b
           else reject(error)
         })
       }),
-    privateFrom: privateKey,
+    privateFrom(bytes) {
+      const scalar = leftPad(bytes, order.length)
+      if (!inRange(scalar, order)) throw new RangeError(`${name}: a private value is from 1 to the order - 1`)
+      return privateKey(scalar)
+    },
     publicOf: (ours) => Uint8Array.from(createPublicKey(ours).export({ format: 'raw-public' }).subarray(1)),
     decode(point) {
       // RFC 6989 §2.3: both coordinates below p, and the point on the curve. OpenSSL checks that when it imports.
