@@ -14,7 +14,7 @@ export function parseBool(text: string): boolean {
 }
 
 /** One of some words, in any case. */
-export function parseKeywordOf<T extends string>(words: readonly T[]): (text: string) => T {
+export function parseKeywordOf<const T extends readonly string[]>(words: T): (text: string) => T[number] {
   return (text) => {
     const found = words.find((word) => word === text.toLowerCase())
     if (found === undefined) throw new ConfigError(`'${text}' is none of ${words.join(', ')}`)

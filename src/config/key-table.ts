@@ -1,0 +1,99 @@
+/**
+ * Tables of configuration keys. One row says all about a key: whether it is a value or a list, its syntax, its default
+ * and how far it is supported, and how it is read. load-conn is driven by them, and the documented matrix is made from
+ * them.
+ */
+import { DecodeError } from '../wire/errors.ts'
+import { ConfigError } from './config-error.ts'
+import { printable, type Tree, type TreeItem } from './tree.ts'
+
+export type Support =
+  | 'yes'
+  /** Accepted, without effect: it means something for IKEv1 only. */
+  | 'IKEv1'
+  /** Accepted and kept; what it asks for is not done yet. */
+  | 'kept'
+  /** Only the value that asks for nothing is accepted. */
+  | 'refused'
+
+export interface KeyRow<Draft> {
+  readonly kind: 'value' | 'list'
+  /** Name of the syntax, for documents. */
+  readonly syntax: string
+  readonly default: string
+  readonly support: Support
+  /** Reads a value or one item of a list into the draft. Throws ConfigError or DecodeError. */
+  readonly read: (draft: Draft, bytes: Uint8Array) => void
+}
+
+export type KeyTable<Draft> = Readonly<Record<string, KeyRow<Draft>>>
+
+type RowText = Pick<KeyRow<never>, 'syntax' | 'default'> & { readonly support?: Support }
+
+/** A row for a value that one parser turns into one field. */
+export function field<Draft, K extends keyof Draft>(
+  name: K,
+  parse: (text: string) => Draft[K],
+  row: RowText,
+): KeyRow<Draft> {
+  return {
+    kind: 'value',
+    support: 'yes',
+    ...row,
+    read: (draft, bytes) => {
+      draft[name] = parse(textOf(bytes))
+    },
+  }
+}
+
+/** A row for a value that is accepted and means nothing here. */
+export function ignored<Draft>(parse: (text: string) => unknown, row: RowText): KeyRow<Draft> {
+  return { kind: 'value', support: 'IKEv1', ...row, read: (_draft, bytes) => void parse(textOf(bytes)) }
+}
+
+/** A row for a list whose items are added one by one. */
+export function items<Draft>(read: (draft: Draft, bytes: Uint8Array) => void, row: RowText): KeyRow<Draft> {
+  return { kind: 'list', support: 'yes', ...row, read }
+}
+
+/** charon reads only printable ASCII as text. */
+export function textOf(bytes: Uint8Array): string {
+  const text = printable(bytes)
+  if (text === undefined) throw new ConfigError('the value has characters other than printable ASCII')
+  return text
+}
+
+/**
+ * Reads the values and lists of one level in order and hands its sections on. The first fault ends it, with charon's
+ * words; what was wrong in detail is the error's `cause`.
+ */
+export function readKeys<Draft>(
+  tree: Tree,
+  table: KeyTable<Draft>,
+  draft: Draft,
+  section: (name: string, items: Tree) => void,
+): void {
+  for (const item of tree) {
+    if (item.kind === 'section') section(item.name, item.items)
+    else readItem(item, table, draft)
+  }
+}
+
+function readItem<Draft>(item: Exclude<TreeItem, { kind: 'section' }>, table: KeyTable<Draft>, draft: Draft): void {
+  const row = Object.hasOwn(table, item.name) ? table[item.name] : undefined
+  if (row === undefined || row.kind !== item.kind) {
+    throw new ConfigError(`unknown option: ${item.name}, config discarded`, undefined, hintFor(item, row?.kind))
+  }
+  for (const bytes of item.kind === 'list' ? item.values : [item.value]) {
+    try {
+      row.read(draft, bytes)
+    } catch (error) {
+      if (!(error instanceof ConfigError) && !(error instanceof DecodeError)) throw error
+      throw new ConfigError(`invalid value for: ${item.name}, config discarded`, undefined, error)
+    }
+  }
+}
+
+function hintFor(item: TreeItem, wanted: 'value' | 'list' | undefined): ConfigError | undefined {
+  return wanted === undefined ? undefined : new ConfigError(`${item.name} is a ${wanted}, not a ${item.kind}`)
+}

@@ -1,0 +1,214 @@
+/**
+ * From the tree of one connection, as `load-conn` carries it and as swanctl.conf becomes, to a `Connection`: charon's
+ * strictness, defaults and error texts.
+ */
+import { parseCertificate } from '../pki/certificate.ts'
+import { formatIdentity, ID, identityFromName } from '../pki/identity.ts'
+import { DecodeError } from '../wire/errors.ts'
+import { childKeys, newChildDraft } from './child-keys.ts'
+import { ConfigError } from './config-error.ts'
+import type { AuthRound, ChildConfig, Connection } from './connection.ts'
+import { connectionKeys, newConnectionDraft } from './connection-keys.ts'
+import { type ConfigFiles, diskFiles } from './files.ts'
+import { readKeys } from './key-table.ts'
+import { childLifetime, childVolume, ikeTimes } from './lifetimes.ts'
+import { defaultProposals } from './proposals.ts'
+import {
+  type CertificateDraft,
+  certificateDers,
+  certificateKeys,
+  newRoundDraft,
+  type RoundDraft,
+  roundKeys,
+} from './round-keys.ts'
+import type { Tree } from './tree.ts'
+
+export interface LoadedConnection {
+  readonly connection: Connection
+  /** What is accepted although it is hardly meant, for the log. */
+  readonly notes: readonly string[]
+}
+
+/**
+ * @param files where `cert { file = … }` is read from
+ * @throws ConfigError whose message is charon's text for `errmsg`; the detail is its `cause`
+ */
+export function loadConnection(name: string, tree: Tree, files: ConfigFiles = diskFiles()): LoadedConnection {
+  const draft = newConnectionDraft()
+  const notes: string[] = []
+  const rounds = { local: [] as RoundDraft[], remote: [] as RoundDraft[] }
+  const children: ChildConfig[] = []
+  readKeys(tree, connectionKeys, draft, (section, inner) => {
+    const lower = section.toLowerCase()
+    if (lower.startsWith('local')) rounds.local.push(readRound(inner, files, notes))
+    else if (lower.startsWith('remote')) rounds.remote.push(readRound(inner, files, notes))
+    else if (lower === 'children') children.push(...readChildren(inner))
+    else throw new ConfigError(`invalid section: ${section}`)
+  })
+  const { local, remote, version, proposals, ppkId, ifIdIn, ifIdOut } = draft
+  const connection: Connection = {
+    name,
+    version: version ?? 2,
+    localAddresses: local.patterns.length > 0 ? local.patterns : [{ kind: 'any' }],
+    remoteAddresses: remote.patterns.length > 0 ? remote.patterns : [{ kind: 'any' }],
+    localAddressTexts: local.texts.length > 0 ? local.texts : ['%any'],
+    remoteAddressTexts: remote.texts.length > 0 ? remote.texts : ['%any'],
+    localPort: draft.localPort ?? 500,
+    remotePort: draft.remotePort ?? 500,
+    proposals: proposals.length > 0 ? proposals : defaultProposals('IKE'),
+    vips: draft.vips,
+    dscp: draft.dscp ?? 0,
+    encap: draft.encap ?? false,
+    mobike: draft.mobike ?? true,
+    dpdDelaySeconds: draft.dpdDelaySeconds ?? 0,
+    dpdTimeoutSeconds: draft.dpdTimeoutSeconds ?? 0,
+    fragmentation: draft.fragmentation ?? 'yes',
+    childless: draft.childless ?? 'allow',
+    sendCertreq: draft.sendCertreq ?? true,
+    sendCert: draft.sendCert ?? 'ifasked',
+    ocsp: draft.ocsp ?? 'reply',
+    ...(ppkId && { ppkId }),
+    ppkRequired: draft.ppkRequired ?? false,
+    keyingTries: draft.keyingTries ?? 1,
+    unique: draft.unique ?? 'no',
+    ...ikeTimes(draft),
+    pools: draft.pools,
+    ...(ifIdIn !== undefined && { ifIdIn }),
+    ...(ifIdOut !== undefined && { ifIdOut }),
+    local: authRounds('local', rounds.local, notes),
+    remote: authRounds('remote', rounds.remote, notes),
+    children,
+  }
+  return { connection, notes }
+}
+
+function readRound(tree: Tree, files: ConfigFiles, notes: string[]): RoundDraft {
+  const draft = newRoundDraft()
+  readKeys(tree, roundKeys, draft, (section, inner) => {
+    const lower = section.toLowerCase()
+    const target = lower.startsWith('cert')
+      ? draft.certificates
+      : lower.startsWith('cacert')
+        ? draft.caCertificates
+        : undefined
+    if (target === undefined) throw new ConfigError(`invalid section: ${section}`)
+    target.push(...readCertificateSection(section, inner, files))
+  })
+  notes.push(...(draft.auth?.notes ?? []))
+  return draft
+}
+
+function readCertificateSection(section: string, tree: Tree, files: ConfigFiles): readonly Uint8Array[] {
+  const draft: CertificateDraft = {}
+  readKeys(tree, certificateKeys, draft, (inner) => {
+    throw new ConfigError(`invalid section: ${inner}`)
+  })
+  if (draft.file === undefined && draft.handle === undefined) {
+    throw new ConfigError(`handle or file path missing: ${section}`)
+  }
+  if (draft.file !== undefined && draft.handle !== undefined) {
+    throw new ConfigError(`handle and file path given: ${section}`)
+  }
+  try {
+    if (draft.file === undefined) throw new ConfigError('certificates on tokens are not supported; use file')
+    return certificateDers(files.read(draft.file))
+  } catch (error) {
+    throw new ConfigError(`unable to load certificate: ${section}`, undefined, error)
+  }
+}
+
+/** Rounds in order of `round`; a side without any gets one that accepts whatever the peer does. */
+function authRounds(side: 'local' | 'remote', drafts: readonly RoundDraft[], notes: string[]): readonly AuthRound[] {
+  const sorted = (drafts.length > 0 ? drafts : [newRoundDraft()]).toSorted((a, b) => (a.round ?? 0) - (b.round ?? 0))
+  return sorted.map((draft, index) => ({
+    name: `${side}-${index + 1}`,
+    class: draft.auth?.class ?? 'any',
+    id: roundId(side, draft, notes),
+    signatures: draft.auth?.signatures ?? [],
+    certificates: draft.certificates,
+    caCertificates: draft.caCertificates,
+    publicKeys: draft.publicKeys,
+    ...(draft.caId && { caId: draft.caId }),
+    groups: draft.groups,
+    certPolicies: draft.certPolicies,
+    revocation: draft.revocation ?? 'relaxed',
+    ...(draft.auth?.eapMethod !== undefined && { eapMethod: draft.auth.eapMethod }),
+    ...(draft.eapId && { eapId: draft.eapId }),
+    ...(draft.aaaId && { aaaId: draft.aaaId }),
+  }))
+}
+
+/** Our own id is by default the subject of our first certificate; `%any` for ourselves says nothing. */
+function roundId(side: 'local' | 'remote', draft: RoundDraft, notes: string[]): AuthRound['id'] {
+  const unset = draft.id === undefined || (side === 'local' && draft.id.type === ID.ANY)
+  const [first] = draft.certificates
+  if (!unset || side === 'remote' || first === undefined) return unset && side === 'local' ? undefined : draft.id
+  const id = identityFromName(parseCertificate(first).subject)
+  notes.push(`  id not specified, defaulting to cert subject '${formatIdentity(id)}'`)
+  return id
+}
+
+/** Values beside the children are passed over, and sections inside them, as charon does. */
+function readChildren(tree: Tree): ChildConfig[] {
+  return tree.flatMap((item) => (item.kind === 'section' ? [readChild(item.name, item.items)] : []))
+}
+
+function readChild(name: string, tree: Tree): ChildConfig {
+  const draft = newChildDraft()
+  readKeys(tree, childKeys, draft, () => undefined)
+  const { ahProposals, espProposals, localTs, remoteTs } = draft
+  const dynamic = { kind: 'dynamic', protocol: 0, startPort: 0, endPort: 65535 } as const
+  const none = { trap: false, start: false }
+  return {
+    name,
+    mode: draft.mode ?? 'tunnel',
+    ahProposals,
+    espProposals: espProposals.length > 0 || ahProposals.length > 0 ? espProposals : defaultProposals('ESP'),
+    localTs: localTs.length > 0 ? localTs : [dynamic],
+    remoteTs: remoteTs.length > 0 ? remoteTs : [dynamic],
+    startAction: draft.startAction ?? none,
+    dpdAction: draft.dpdAction ?? none,
+    closeAction: draft.closeAction ?? none,
+    lifetimeSeconds: childLifetime(
+      { rekey: draft.rekeySeconds, life: draft.lifeSeconds, rand: draft.randSeconds },
+      3600,
+    ),
+    lifetimeBytes: childVolume({ rekey: draft.rekeyBytes, life: draft.lifeBytes, rand: draft.randBytes }),
+    lifetimePackets: childVolume({ rekey: draft.rekeyPackets, life: draft.lifePackets, rand: draft.randPackets }),
+    inactivitySeconds: draft.inactivitySeconds ?? 0,
+    reqid: draft.reqid ?? 0,
+    policies: draft.policies ?? true,
+    policiesFwdOut: draft.policiesFwdOut ?? false,
+    priority: draft.priority ?? 0,
+    ...(draft.interface && { interface: draft.interface }),
+    ...(draft.updown && { updown: draft.updown }),
+    hostaccess: draft.hostaccess ?? false,
+    ipcomp: draft.ipcomp ?? false,
+    ...(draft.markIn && { markIn: draft.markIn }),
+    ...(draft.markOut && { markOut: draft.markOut }),
+    markInSa: draft.markInSa ?? false,
+    ...(draft.setMarkIn && { setMarkIn: draft.setMarkIn }),
+    ...(draft.setMarkOut && { setMarkOut: draft.setMarkOut }),
+    ...(draft.ifIdIn !== undefined && { ifIdIn: draft.ifIdIn }),
+    ...(draft.ifIdOut !== undefined && { ifIdOut: draft.ifIdOut }),
+    tfcPadding: draft.tfcPadding ?? 0,
+    ...(draft.replayWindow !== undefined && { replayWindow: draft.replayWindow }),
+    hwOffload: draft.hwOffload ?? 'no',
+    copyDf: draft.copyDf ?? true,
+    copyEcn: draft.copyEcn ?? true,
+    copyDscp: draft.copyDscp ?? 'out',
+    icmp: draft.icmp ?? false,
+    sha256_96: draft.sha256_96 ?? false,
+    ...(draft.label && { label: draft.label }),
+    labelMode: draft.labelMode ?? 'system',
+    perCpuSas: draft.perCpuSas ?? 'no',
+  }
+}
+
+/** The reason behind a load-conn error, for the log; the message itself when there is none. */
+export function detailOf(error: ConfigError): string {
+  const { cause } = error
+  return cause instanceof ConfigError || cause instanceof DecodeError || cause instanceof Error
+    ? `${error.message} (${cause.message})`
+    : error.message
+}
