@@ -16,4 +16,4 @@ command -v "$CC" >/dev/null || { echo "no C compiler '$CC': install gcc (Debian:
 "$CC" -std=gnu11 -O2 -fPIC -shared -nostdlib -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE \
   -Wall -Wextra -Werror -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--build-id=none -s \
   -DNAPI_VERSION=8 -I $HEADERS ${EXTRA:-} -o "$OUT" sallyport.c
-echo "built native/$OUT ($(wc -c <"$OUT") bytes)"
+echo "built $OUT ($(wc -c <"$OUT") bytes)"

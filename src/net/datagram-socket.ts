@@ -36,6 +36,7 @@ export class DatagramSocket implements Disposable {
   readonly #endpoint: NativeEndpoint
   readonly #receiving: Slab
   readonly #sending: Slab
+  #ready: (events: number) => void = () => {}
 
   constructor(domain: number, type: number, protocol: number, receiving: Slab, sending: Slab) {
     this.#native = native()
@@ -77,7 +78,7 @@ export class DatagramSocket implements Disposable {
    * @param onError is told an errno name when the socket reports an error, e.g. ENOBUFS when netlink events were lost
    */
   listen(onBatch: (batch: readonly ReceivedDatagram[]) => void, onError: (code: string) => void): void {
-    const ready = (events: number): void => {
+    this.#ready = (events) => {
       if (events < 0) onError(errnoName(events))
       // A flood must not keep the other sockets and the timers waiting: the rest comes with the next turn of the loop.
       for (let turn = 0; turn < batchesPerTurn; turn++) {
@@ -86,7 +87,12 @@ export class DatagramSocket implements Disposable {
         if (batch.length < this.#receiving.slots) return
       }
     }
-    checked('poll', this.#native.watch(this.#endpoint, ready))
+    checked('poll', this.#native.watch(this.#endpoint, this.#ready))
+  }
+
+  /** Hands over what is there already, without waiting for the event loop. Not from within the listener. */
+  poll(): void {
+    this.#ready(1)
   }
 
   /**
