@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { ConfigError } from './config-error.ts'
+import { defaultCoreSettings } from './daemon-settings.ts'
+import { memoryFiles } from './files.ts'
+import { readDaemonSettings, strongswanConfPath } from './strongswan.ts'
+
+const read = (text: string) => readDaemonSettings('/etc/strongswan.conf', memoryFiles({ '/etc/strongswan.conf': text }))
+
+test('no file and an empty file are the defaults', () => {
+  for (const settings of [readDaemonSettings('/none', memoryFiles({})), read('')]) {
+    assert.deepEqual(settings.core, defaultCoreSettings)
+    assert.equal(settings.viciUri, 'unix:///var/run/charon.vici')
+    assert.deepEqual(settings.log.loggers, [{ kind: 'journal', levels: { default: 1, groups: {} } }])
+    assert.deepEqual(settings.warnings, [])
+  }
+})
+
+test('options of the core, charon-systemd before charon', () => {
+  const { core, warnings } = read(`
+    charon { port = 5000
+      port_nat_t = 5001
+      retransmit_timeout = 2.5
+      half_open_timeout = 1m
+      spi_min = 0xc1000000
+      rsa_pss = yes
+      rdn_matching = relaxed
+      retransmit_jitter = 50
+      keep_alive = 30 s }
+    charon-systemd { port = 6000 }`)
+  assert.deepEqual(warnings, [])
+  const { portIke, portNatT, retransmitTimeoutSeconds, halfOpenTimeoutSeconds, keepAliveSeconds } = core
+  assert.deepEqual(
+    [portIke, portNatT, retransmitTimeoutSeconds, halfOpenTimeoutSeconds, keepAliveSeconds],
+    [6000, 5001, 2.5, 60, 30],
+  )
+  assert.deepEqual(
+    [core.spiMin, core.rsaPss, core.rdnMatching, core.retransmitJitter],
+    [0xc1000000, true, 'relaxed', 20],
+  )
+})
+
+test('a value that is none is warned of with its place, and the default stays', () => {
+  const { core, warnings } = read('charon {\n port = many\n dos_protection = perhaps\n port_nat_t = 70000\n}')
+  assert.deepEqual([core.portIke, core.dosProtection, core.portNatT], [500, true, 4500])
+  assert.match(warnings.join('\n'), /^\/etc\/strongswan\.conf:2:2: port: 'many' is no number; its default is used$/m)
+  assert.equal(warnings.length, 3)
+})
+
+test('the block threshold stays above the one for cookies', () => {
+  assert.equal(read('charon { cookie_threshold_ip = 9\n }').core.blockThreshold, 10)
+})
+
+test('unknown options are listed once', () => {
+  const { warnings } = read(`charon {
+    load_modular = yes
+    nosuch = 1
+    plugins { eap-radius { server = x
+        load = yes }
+      vici { socket = unix:///run/x }
+      openssl { load = yes } }
+    filelog { stderr { default = 2 } } }`)
+  assert.deepEqual(warnings, ['options of strongswan.conf without effect: nosuch, plugins.eap-radius.server'])
+})
+
+test('loggers', () => {
+  const { log, viciUri } = read(`charon {
+    plugins { vici { socket = "tcp://[::1]:4502" } }
+    filelog {
+      charon { path = /var/log/charon.log
+        time_format = "%b %e %T"
+        time_precision = ms
+        default = 1
+        ike = 2
+        knl = -1
+        append = no
+        ike_name = yes
+        flush_line = yes }
+      stderr { default = 9 }
+    }
+    syslog { auth { default = 0
+        identifier = vpn }
+      nosuch { } }
+    journal { default = 0 } }`)
+  assert.equal(viciUri, 'tcp://[::1]:4502')
+  assert.deepEqual(log.loggers, [
+    { kind: 'journal', levels: { default: 0, groups: {} } },
+    {
+      kind: 'filelog',
+      path: '/var/log/charon.log',
+      levels: { default: 1, groups: { IKE: 2, KNL: -1 } },
+      append: false,
+      flushLine: true,
+      ikeName: true,
+      logLevel: false,
+      timeFormat: '%b %e %T',
+      timePrecision: 'ms',
+      json: false,
+    },
+    {
+      kind: 'filelog',
+      path: 'stderr',
+      levels: { default: 1, groups: {} },
+      append: true,
+      flushLine: false,
+      ikeName: false,
+      logLevel: false,
+      json: false,
+    },
+    {
+      kind: 'syslog',
+      facility: 'auth',
+      levels: { default: 0, groups: {} },
+      ikeName: false,
+      logLevel: false,
+      identifier: 'vpn',
+    },
+  ])
+})
+
+test('scripts in order', () => {
+  const { startScripts } = read('charon { start-scripts { b = echo b\n a = "echo a" } }')
+  assert.deepEqual(startScripts, [
+    { name: 'b', command: 'echo b' },
+    { name: 'a', command: 'echo a' },
+  ])
+})
+
+test('a broken file is refused', () => assert.throws(() => read('charon {'), ConfigError))
+
+test('STRONGSWAN_CONF', () => {
+  assert.equal(strongswanConfPath({}), '/etc/strongswan.conf')
+  assert.equal(strongswanConfPath({ STRONGSWAN_CONF: '/x' }), '/x')
+})

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import test from 'node:test'
+import { loadPrivateKey, publicKeyId } from '../pki/keys.ts'
+import { memoryFiles } from './files.ts'
+import { readSwanctl, swanctlDirectory } from './swanctl.ts'
+import { findValue, formatTree } from './tree.ts'
+
+const read = (files: Record<string, string | Uint8Array>, mode?: number) =>
+  readSwanctl('/etc/swanctl', memoryFiles(files, mode))
+
+const lines = (files: Record<string, string | Uint8Array>) =>
+  read(files).requests.map(({ command, message }) => `${command} ${formatTree(message)}`)
+
+test('connections as swanctl sends them: values first, comma lists split, file names replaced', () => {
+  const conf = `connections {
+    net : tmpl {
+      children { net { local_ts = 10.1.0.0/16 , 10.3.0.0/16
+                       start_action = trap } }
+      local { certs = moon.pem, /opt/other.pem, 0x3000
+              id = "C=CH, O=Lab, CN=moon" }
+      version = 2
+    }
+  }
+  tmpl { remote_addrs = 192.0.2.2, gw.example.org }`
+  assert.deepEqual(
+    lines({ '/etc/swanctl/swanctl.conf': conf, '/etc/swanctl/x509/moon.pem': 'MOON', '/opt/other.pem': 'OTHER' }).slice(
+      1,
+    ),
+    [
+      'load-conn net {version=2 remote_addrs=[192.0.2.2 gw.example.org] ' +
+        'children {net {local_ts=[10.1.0.0/16 10.3.0.0/16] start_action=trap}} ' +
+        'local {certs=[MOON OTHER 0x3000] id=C=CH, O=Lab, CN=moon}}',
+    ],
+  )
+})
+
+test('secrets by prefix, with their owners in order', () => {
+  const conf = `secrets {
+    ike-1 { id-b = b
+            id-a = a
+            secret = 0x616263 }
+    eap-carol { id = carol
+                secret = "Ar3 # x" }
+    ikev2-any { secret = 0sc2VjcmV0 }
+    xauth { secret = x }
+    ppk { id = p
+          secret = 0x00 }
+    odd { secret = y }
+  }`
+  assert.deepEqual(lines({ '/etc/swanctl/swanctl.conf': conf }), [
+    'load-shared id=ike-1 type=ike data=abc owners=[b a]',
+    'load-shared id=eap-carol type=eap data=Ar3 # x owners=[carol]',
+    'load-shared id=ikev2-any type=ike data=secret owners=[]',
+    'load-shared id=xauth type=xauth data=x owners=[]',
+    'load-shared id=ppk type=ppk data=0x00 owners=[p]',
+  ])
+  assert.deepEqual(read({ '/etc/swanctl/swanctl.conf': conf }).warnings, ["ignoring unsupported secret 'odd'"])
+})
+
+test('the folders in swanctl order, then authorities, pools, connections', () => {
+  const conf = `connections { c { } }
+    pools { p { addrs = 10.0.0.0/24
+                dns = 10.0.0.1, 10.0.0.2 } }
+    authorities { a { cacert = ca.pem
+                      crl_uris = http://a/1, http://a/2 } }`
+  const folder = (path: string) => [`/etc/swanctl/${path}`, path] as const
+  const files = Object.fromEntries(['x509crl/c', 'pubkey/d', 'x509ca/ca.pem', 'x509/b', 'x509/a'].map(folder))
+  assert.deepEqual(lines({ '/etc/swanctl/swanctl.conf': conf, ...files }), [
+    'load-cert type=X509 flag=NONE data=x509/a',
+    'load-cert type=X509 flag=NONE data=x509/b',
+    'load-cert type=X509 flag=CA data=x509ca/ca.pem',
+    'load-cert type=X509_CRL flag=NONE data=x509crl/c',
+    'load-cert type=PUBKEY flag=NONE data=pubkey/d',
+    'load-authority a {cacert=x509ca/ca.pem crl_uris=[http://a/1 http://a/2]}',
+    'load-pool p {addrs=10.0.0.0/24 dns=[10.0.0.1 10.0.0.2]}',
+    'load-conn c {}',
+  ])
+})
+
+test('keys, plain and with a passphrase from secrets', () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const plain = String(privateKey.export({ format: 'pem', type: 'pkcs8' }))
+  const locked = String(privateKey.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-128-cbc', passphrase: 'open' }))
+  const files = { '/etc/swanctl/private/a.pem': plain, '/etc/swanctl/private/b.pem': locked }
+  const conf = 'secrets { private-b { file = b.pem\n secret = open\n } }'
+  const { requests, problems } = read({ '/etc/swanctl/swanctl.conf': conf, ...files })
+  assert.deepEqual(problems, [])
+  assert.deepEqual(
+    requests.map(({ command, source }) => `${command} ${source}`),
+    ['load-key /etc/swanctl/private/a.pem', 'load-key /etc/swanctl/private/b.pem'],
+  )
+  for (const { message } of requests) {
+    assert.equal(formatTree(message.slice(0, 1)), 'type=ECDSA')
+    const key = loadPrivateKey(findValue(message, 'data') ?? new Uint8Array())
+    assert.equal(publicKeyId(key), publicKeyId(privateKey))
+  }
+  const [problem] = read(files).problems
+  assert.match(problem?.message ?? '', /cannot load the private key \/etc\/swanctl\/private\/b\.pem: .*passphrase/)
+})
+
+test('one bad part leaves the others', () => {
+  const conf = `connections { a { local { certs = missing.pem } }
+    b { } }
+    secrets { ike-x { id = y }
+      ike-z { secret = 0xzz } }`
+  const { requests, problems } = read({
+    '/etc/swanctl/swanctl.conf': conf,
+    '/etc/swanctl/private/broken': 'x',
+    '/etc/swanctl/pkcs12/x.p12': 'x',
+  })
+  assert.deepEqual(
+    requests.map(({ source }) => source),
+    ['b'],
+  )
+  const messages = problems.map(({ message }) => message).join('\n')
+  assert.match(messages, /swanctl\.conf:1:27: cannot read \/etc\/swanctl\/x509\/missing\.pem/)
+  assert.match(messages, /cannot load the private key \/etc\/swanctl\/private\/broken/)
+  assert.match(messages, /PKCS#12 files are not supported: \/etc\/swanctl\/pkcs12\/x\.p12; take it apart/)
+  assert.match(messages, /swanctl\.conf:3:15: secret 'ike-x' has no 'secret'/)
+  assert.match(messages, /swanctl\.conf:4:15: after 0x there is more/)
+})
+
+test('secrets that everybody can read get one warning each, with the cure', () => {
+  const files = {
+    '/etc/swanctl/swanctl.conf': 'include conf.d/*.conf',
+    '/etc/swanctl/conf.d/s.conf': 'secrets { ike { secret = x\n } }',
+  }
+  assert.deepEqual(read(files).warnings, [])
+  assert.deepEqual(read(files, 0o644).warnings, [
+    "/etc/swanctl/swanctl.conf can be read by everybody and it holds secrets: run 'chmod 600 /etc/swanctl/swanctl.conf'",
+    "/etc/swanctl/conf.d/s.conf can be read by everybody and it holds secrets: run 'chmod 600 /etc/swanctl/conf.d/s.conf'",
+  ])
+  assert.deepEqual(read({ '/etc/swanctl/swanctl.conf': 'connections { }' }, 0o644).warnings, [])
+})
+
+test('no swanctl.conf is a warning, not an error', () => {
+  assert.match(read({}).warnings.join(), /swanctl\.conf is not there/)
+})
+
+test('SWANCTL_DIR', () => {
+  assert.equal(swanctlDirectory({}), '/etc/swanctl')
+  assert.equal(swanctlDirectory({ SWANCTL_DIR: '/var/etc/ipsec' }), '/var/etc/ipsec')
+})
