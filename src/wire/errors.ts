@@ -9,12 +9,12 @@ export class DecodeError extends Error {
   readonly place: string
   readonly offset: number
   /** The notify that RFC 7296 wants for this fault where it is not INVALID_SYNTAX, for example INVALID_MAJOR_VERSION. */
-  readonly notify?: number
+  readonly notify: number | undefined
 
   constructor(place: string, offset: number, reason: string, notify?: number) {
     super(`${place}${place === '' ? '' : ' '}at offset ${offset}: ${reason}`)
     this.place = place
     this.offset = offset
-    if (notify !== undefined) this.notify = notify
+    this.notify = notify
   }
 }

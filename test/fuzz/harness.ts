@@ -8,7 +8,7 @@ import { performance } from 'node:perf_hooks'
  *     ]
  */
 export interface Target {
-  /** Unique among all targets; what `--only` takes a part of. */
+  /** Unique among all targets: the name of the module and what is decoded, as in `wire message`; `--only` takes a part. */
   readonly name: string
   /** Good and bad inputs to start from; mutations splice them with each other. Never written to. */
   readonly corpus: readonly Uint8Array[]
