@@ -129,7 +129,7 @@ function readTbs(tbs: DerReader, outer: SignatureAlgorithm): TbsFields {
     keyType: keyTypeOf(publicKey),
     publicKeyInfo,
     keyId: sha1(publicKeyInfo),
-    publicKeyId: sha1(subjectPublicKey(publicKeyInfo)).toString('hex'),
+    publicKeyId: Buffer.from(sha1(subjectPublicKey(publicKeyInfo))).toString('hex'),
     selfIssued: subjectKey === issuerKey,
     ...readExtensions(extensions),
   }

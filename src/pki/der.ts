@@ -1,3 +1,4 @@
+import { concat } from '../crypto/bytes.ts'
 import { DecodeError } from '../wire/errors.ts'
 
 /**
@@ -198,7 +199,7 @@ export function derEncode(tag: number, ...parts: readonly Uint8Array[]): Uint8Ar
     for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) digits.unshift(rest % 256)
     header.push(0x80 | digits.length, ...digits)
   }
-  return Buffer.concat([Uint8Array.from(header), ...parts])
+  return concat(Uint8Array.from(header), ...parts)
 }
 
 interface DerSource {

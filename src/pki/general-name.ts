@@ -1,3 +1,4 @@
+import { latin1, textBytes } from './bytes.ts'
 import { contextConstructed, contextPrimitive, type DerReader, OID } from './der.ts'
 import { type Name, printable, readName } from './name.ts'
 import { oidText } from './oid.ts'
@@ -56,10 +57,8 @@ export function readGeneralName(reader: DerReader, what: string): GeneralName {
 /** The texts of the URIs among some names, printable ones only. */
 export function uriTexts(names: readonly GeneralName[]): string[] {
   return names.flatMap((name) =>
-    name.type === 'uri' && printable(Buffer.from(name.text, 'latin1')) === name.text ? [name.text] : [],
+    name.type === 'uri' && printable(textBytes(name.text, 'latin1')) === name.text ? [name.text] : [],
   )
 }
-
-const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 
 const MAX_NAMES = 1024

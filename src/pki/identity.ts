@@ -1,5 +1,7 @@
+import { concat } from '../crypto/bytes.ts'
 import { DecodeError } from '../wire/errors.ts'
 import { addressBytes, addressText, maskBits, netmask } from './address.ts'
+import { latin1, textBytes } from './bytes.ts'
 import { contextConstructed, derEncode, UTF8_STRING } from './der.ts'
 import { type Expression, parseExpression } from './expression.ts'
 import {
@@ -203,7 +205,7 @@ function parsePrefixed(text: string): Identity | undefined {
   const number = /^\{(\d{1,3})\}$/.exec(prefix)?.[1]
   const type = number === undefined ? PREFIXES.get(prefix.toLowerCase()) : Number(number)
   if (type === undefined || type > 255) return undefined
-  const data = rest.startsWith('#') ? hexData(rest.slice(1), text) : Buffer.from(rest, 'utf8')
+  const data = rest.startsWith('#') ? hexData(rest.slice(1), text) : textBytes(rest)
   if (type === ID.ANY) return ID_ANY
   return prefix.toLowerCase() === 'xmppaddr' ? { type, data: xmppAddress(data) } : { type, data }
 }
@@ -224,12 +226,18 @@ function parseAddressing(text: string): Identity | undefined {
     if (!(bits <= address.length * 8) || text.split('/').length > 2) return undefined
     const mask = netmask(bits, address.length)
     const type = address.length === 4 ? ID.IPV4_ADDR_SUBNET : ID.IPV6_ADDR_SUBNET
-    return { type, data: Buffer.concat([address.map((byte, i) => byte & (mask[i] ?? 0)), mask]) }
+    return {
+      type,
+      data: concat(
+        address.map((byte, i) => byte & (mask[i] ?? 0)),
+        mask,
+      ),
+    }
   }
   const [from, to, ...more] = text.split('-').map((part) => addressBytes(part))
   if (from === undefined || to === undefined || more.length > 0) return undefined
   if (from.length !== to.length || Buffer.compare(from, to) > 0) return undefined
-  return { type: from.length === 4 ? ID.IPV4_ADDR_RANGE : ID.IPV6_ADDR_RANGE, data: Buffer.concat([from, to]) }
+  return { type: from.length === 4 ? ID.IPV4_ADDR_RANGE : ID.IPV6_ADDR_RANGE, data: concat(from, to) }
 }
 
 function formatAddressing(type: number, data: Uint8Array): string {
@@ -278,17 +286,14 @@ function hexData(hex: string, text: string): Uint8Array {
   const digits = hex.replaceAll(':', '')
   if (digits.length % 2 !== 0 || /[^0-9a-f]/i.test(digits))
     throw new DecodeError('identity', 0, `"${text}": behind # there must be pairs of hexadecimal digits`)
-  return Buffer.from(digits, 'hex')
+  return textBytes(digits, 'hex')
 }
 
-const textIdentity = (type: number, text: string): Identity => ({ type, data: Buffer.from(text, 'utf8') })
+const textIdentity = (type: number, text: string): Identity => ({ type, data: textBytes(text) })
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
 
-const lower = (bytes: Uint8Array): string =>
-  Buffer.from(bytes)
-    .toString('latin1')
-    .replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+const lower = (bytes: Uint8Array): string => latin1(bytes).replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 
 const MATCH_PERFECT = 20
 const MATCH_ONE_WILDCARD = 19

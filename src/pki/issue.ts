@@ -1,4 +1,5 @@
 import { constants, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { textBytes } from './bytes.ts'
 import {
   BIT_STRING,
   BOOLEAN,
@@ -142,8 +143,8 @@ function timeDer(ms: number): Uint8Array {
   const text = `${new Date(ms).toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`
   const year = Number(text.slice(0, 4))
   return year >= 1950 && year < 2050
-    ? derEncode(UTC_TIME, Buffer.from(text.slice(2)))
-    : derEncode(GENERALIZED_TIME, Buffer.from(text))
+    ? derEncode(UTC_TIME, textBytes(text.slice(2)))
+    : derEncode(GENERALIZED_TIME, textBytes(text))
 }
 
 function nameDer(text: string): Uint8Array {

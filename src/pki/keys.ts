@@ -91,13 +91,15 @@ export function curveOf(key: KeyObject): string | undefined {
 
 /** charon's "subjkey" id, by which VICI names a private key: the SHA-1 of the subjectPublicKey bit string in hexadecimal. */
 export function publicKeyId(key: KeyObject): string {
-  return sha1(subjectPublicKey(publicKeyInfo(key))).toString('hex')
+  return createHash('sha1')
+    .update(subjectPublicKey(publicKeyInfo(key)))
+    .digest('hex')
 }
 
 /** The SubjectPublicKeyInfo of a private or public key. */
 export function publicKeyInfo(key: KeyObject): Uint8Array {
   const publicKey = key.type === 'private' ? createPublicKey(key) : key
-  return publicKey.export({ format: 'der', type: 'spki' })
+  return Uint8Array.from(publicKey.export({ format: 'der', type: 'spki' }))
 }
 
 /** The bytes of the subjectPublicKey bit string in a SubjectPublicKeyInfo. Throws DecodeError. */
@@ -108,8 +110,8 @@ export function subjectPublicKey(info: Uint8Array): Uint8Array {
 }
 
 /** SHA-1, for identifiers only. */
-export function sha1(bytes: Uint8Array): Buffer {
-  return createHash('sha1').update(bytes).digest()
+export function sha1(bytes: Uint8Array): Uint8Array {
+  return Uint8Array.from(createHash('sha1').update(bytes).digest())
 }
 
 function fromPem(bytes: Uint8Array, passphrase: string | Uint8Array | undefined): KeyObject {
@@ -118,7 +120,13 @@ function fromPem(bytes: Uint8Array, passphrase: string | Uint8Array | undefined)
   const encrypted = block.label === 'ENCRYPTED PRIVATE KEY' || block.headers.some((line) => line.includes('ENCRYPTED'))
   if (block.label === 'OPENSSH PRIVATE KEY') fail('OpenSSH keys must be converted: ssh-keygen -p -m PKCS8 -f FILE')
   if (encrypted && passphrase === undefined) throw new PassphraseMissing()
-  if (block.headers.length === 0) return fromDer(block.der, passphrase)
+  if (block.headers.length === 0) {
+    try {
+      return fromDer(block.der, passphrase)
+    } finally {
+      block.der.fill(0)
+    }
+  }
   return opening(encrypted ? ENCRYPTED : block.label, () =>
     createPrivateKey({ key: block.text, format: 'pem', ...withPassphrase(encrypted ? passphrase : undefined) }),
   )
@@ -224,7 +232,7 @@ function fail(reason: string): never {
 const ENCRYPTED = 'encrypted private key'
 const PBES2 = '1.2.840.113549.1.5.13'
 const SCRYPT = '1.3.6.1.4.1.11591.4.11'
-const MAX_ITERATIONS = 10_000_000
+const MAX_ITERATIONS = 2_000_000
 const MAX_SCRYPT = 1 << 20
 const MAX_KEY_FILE = 64 * 1024
 const MIN_RSA_BITS = 1024

@@ -1,4 +1,5 @@
 import { addressBytes, maskBits } from './address.ts'
+import { latin1 } from './bytes.ts'
 import type { Certificate } from './certificate.ts'
 import type { GeneralName } from './general-name.ts'
 import { comparableRdns, type Name } from './name.ts'
@@ -69,7 +70,7 @@ function namesOf(certificate: Certificate): ComparedName[] {
   if (subject.rdns.length > 0) names.push(directory(subject, certificate.subjectText))
   if (!altNames.some((name) => name.type === 'email'))
     for (const { oid, value } of subject.rdns.flat())
-      if (oid === oids.emailAddress) names.push(compared(email(Buffer.from(value).toString('latin1'))))
+      if (oid === oids.emailAddress) names.push(compared(email(latin1(value))))
   return names
 }
 

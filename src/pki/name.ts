@@ -1,3 +1,4 @@
+import { latin1, textBytes } from './bytes.ts'
 import {
   BMP_STRING,
   DerReader,
@@ -73,7 +74,7 @@ export function parseNameText(text: string): Name | undefined {
     const equals = piece.indexOf('=')
     const keyword = KEYWORDS.get(piece.slice(0, Math.max(equals, 0)).trim().toLowerCase())
     if (keyword === undefined) return undefined
-    const value = Buffer.from(piece.slice(equals + 1).trim(), 'utf8')
+    const value = textBytes(piece.slice(equals + 1).trim())
     if (value.length > MAX_TEXT_VALUE) return undefined
     attributes.push({ oid: keyword.oid, tag: keyword.ia5 ? IA5_STRING : stringTag(value), value })
   }
@@ -135,9 +136,7 @@ export function comparableName(name: Name): string {
 
 /** Bytes as text, with `?` for what is not printable ASCII. */
 export function printable(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    .toString('latin1')
-    .replace(/[^ -~]/g, '?')
+  return latin1(bytes).replace(/[^ -~]/g, '?')
 }
 
 /** Bytes as `2a:86:48`. */
@@ -154,10 +153,7 @@ function equalAttributes(a: Attribute, b: Attribute | undefined): boolean {
   return anyCase && lower(a.value) === lower(b.value)
 }
 
-const lower = (bytes: Uint8Array): string =>
-  Buffer.from(bytes)
-    .toString('latin1')
-    .replace(/[A-Z]/g, (c) => c.toLowerCase())
+const lower = (bytes: Uint8Array): string => latin1(bytes).replace(/[A-Z]/g, (c) => c.toLowerCase())
 
 const isWildcard = (attribute: Attribute): boolean => attribute.value.length === 1 && attribute.value[0] === 0x2a
 
@@ -222,7 +218,7 @@ function decodeUtf32(bytes: Buffer): string | undefined {
 }
 
 const stringTag = (value: Uint8Array): number =>
-  /^[A-Za-z0-9 '()+,\-./:=?]*$/.test(Buffer.from(value).toString('latin1')) ? PRINTABLE_STRING : UTF8_STRING
+  /^[A-Za-z0-9 '()+,\-./:=?]*$/.test(latin1(value)) ? PRINTABLE_STRING : UTF8_STRING
 
 const PERFECT = 20
 const LEAST_DN_SCORE = 3

@@ -1,4 +1,5 @@
 import { DecodeError } from '../wire/errors.ts'
+import { latin1, textBytes } from './bytes.ts'
 
 /** One PEM block, RFC 7468: its label (`CERTIFICATE`) and its DER. */
 export interface PemBlock {
@@ -12,7 +13,7 @@ export interface PemBlock {
 
 /** All PEM blocks of a text, in order; what stands between them is comment. Throws DecodeError for a broken block. */
 export function decodePem(input: string | Uint8Array): PemBlock[] {
-  const text = typeof input === 'string' ? input : Buffer.from(input).toString('latin1')
+  const text = typeof input === 'string' ? input : latin1(input)
   if (text.length > MAX_PEM) fail(0, `${text.length} bytes are more than ${MAX_PEM}`)
   const blocks: PemBlock[] = []
   for (let at = text.indexOf(BEGIN); at >= 0; at = text.indexOf(BEGIN, at)) {
@@ -29,7 +30,7 @@ export function decodePem(input: string | Uint8Array): PemBlock[] {
       .replace(/[ \t]/g, '')
     if (!isBase64(base64)) fail(at, `the block ${label} is not Base64`)
     const after = end + `-----END ${label}${DASHES}`.length
-    blocks.push({ label, der: Buffer.from(base64, 'base64'), headers, text: `${text.slice(at, after)}\n` })
+    blocks.push({ label, der: textBytes(base64, 'base64'), headers, text: `${text.slice(at, after)}\n` })
     if (blocks.length > MAX_BLOCKS) fail(at, `more than ${MAX_BLOCKS} blocks`)
     at = after
   }

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import { textBytes } from './bytes.ts'
 import { type Certificate, isCa, sameCertificate } from './certificate.ts'
 import type { GeneralName } from './general-name.ts'
 import { equalIdentity, ID, type Identity, identityFromName } from './identity.ts'
@@ -113,11 +114,11 @@ export function identitiesOf(certificate: Certificate): Identity[] {
 function identityOf(name: GeneralName): Identity | undefined {
   switch (name.type) {
     case 'dns':
-      return { type: ID.FQDN, data: Buffer.from(name.text, 'latin1') }
+      return { type: ID.FQDN, data: textBytes(name.text, 'latin1') }
     case 'email':
-      return { type: ID.RFC822_ADDR, data: Buffer.from(name.text, 'latin1') }
+      return { type: ID.RFC822_ADDR, data: textBytes(name.text, 'latin1') }
     case 'uri':
-      return { type: ID.URI, data: Buffer.from(name.text, 'latin1') }
+      return { type: ID.URI, data: textBytes(name.text, 'latin1') }
     case 'ip':
       if (name.bytes.length === 4) return { type: ID.IPV4_ADDR, data: name.bytes }
       return name.bytes.length === 16 ? { type: ID.IPV6_ADDR, data: name.bytes } : undefined
