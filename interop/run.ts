@@ -1,8 +1,8 @@
 /**
- * npm run interop -- [filter…] [--list] [--peer-only]
+ * npm run interop -- [filter…] [--list] [--peer-only] [--keep]
  *
  * Runs the scenarios whose names contain one of the filters (all without any) and ends with their number. `--peer-only`
- * puts strongSwan in Sallyport's place, which proves the lab itself.
+ * puts strongSwan in Sallyport's place, which proves the lab itself. `--keep` keeps the logs of what passed.
  */
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ import { scenarios } from './scenarios/all.ts'
 
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
-  options: { list: { type: 'boolean' }, 'peer-only': { type: 'boolean' } },
+  options: { list: { type: 'boolean' }, 'peer-only': { type: 'boolean' }, keep: { type: 'boolean' } },
 })
 const chosen = scenarios.filter(({ name }) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
 
@@ -42,11 +42,16 @@ async function main(chosen: readonly Scenario[]): Promise<number> {
   const work = join(cacheFolder(), 'runs', `${new Date().toISOString().replaceAll(':', '')}-${process.pid}`)
   mkdirSync(work, { recursive: true })
   const ours = options['peer-only'] ? 'strongswan' : 'sallyport'
-  const results = await runAll(ground, { root, ...libreswan, work }, { names: [], ours, limitMs: 60_000 }, chosen)
+  const results = await runAll(
+    ground,
+    { root, ...libreswan, work },
+    { names: [], ours, limitMs: 60_000, keep: options.keep ?? false },
+    chosen,
+  )
   const failed = [...results.values()].filter((failure) => failure !== undefined).length
   console.log(`${results.size - failed} passed, ${failed} failed`)
-  if (failed === 0) rmSync(work, { recursive: true, force: true })
-  else console.log(`logs, captures and kernel contents: ${join(work, 'failed')}`)
+  if (failed === 0 && !options.keep) rmSync(work, { recursive: true, force: true })
+  else console.log(`logs, captures and kernel contents: ${join(work, 'logs')}`)
   return failed === 0 ? 0 : 1
 }
 
@@ -89,6 +94,6 @@ function print(name: string, ms: number, failure: string | undefined, work: stri
   console.log(`${failure === undefined ? 'ok  ' : 'FAIL'} ${time}  ${name}`)
   if (failure !== undefined) {
     console.log(`               ${failure}`)
-    if (existsSync(join(work, 'failed', name))) console.log(`               ${join(work, 'failed', name)}`)
+    if (existsSync(join(work, 'logs', name))) console.log(`               ${join(work, 'logs', name)}`)
   }
 }

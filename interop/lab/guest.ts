@@ -8,6 +8,7 @@
  *     /mnt/libreswan    the libreswan root, if wanted
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, openSync, readSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -64,6 +65,7 @@ export async function runInside(
 ): Promise<Ending> {
   writeFileSync(join(job.work, 'plan.json'), JSON.stringify(job.plan))
   writeFileSync(join(job.work, 'init'), init(ground, job.program), { mode: 0o755 })
+  writeFileSync(join(job.work, 'seed'), randomBytes(64))
   const events = join(job.work, 'events')
   writeFileSync(events, '')
   const console_ = openSync(join(job.work, 'console.log'), 'w')
@@ -126,6 +128,8 @@ function init(ground: 'host' | 'user-mode-linux', program: string): string {
     ...(guest
       ? [
           'mount -t proc proc /proc; mount -t tmpfs tmp /tmp',
+          // Nothing in the guest makes entropy, and daemons would wait for it: RNDADDENTROPY of ours.
+          `perl -e 'open S,"/work/seed";read S,$s,64;open R,">/dev/random";ioctl R,0x40085203,pack("lla64",512,64,$s)'`,
           // libuv's io_uring makes the packaged guest kernel panic
           'echo 2 > /proc/sys/kernel/io_uring_disabled',
           'modprobe -a xfrm_user esp4 esp6 veth bridge dummy gcm 2>/dev/null',

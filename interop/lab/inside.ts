@@ -15,6 +15,8 @@ export interface Plan {
   readonly ours: PeerName
   /** Milliseconds for one scenario. */
   readonly limitMs: number
+  /** Leave logs of what passes, too. */
+  readonly keep: boolean
 }
 
 /** What comes out. */
@@ -34,7 +36,8 @@ for (const name of plan.names) {
   const from = Date.now()
   let failure: string | undefined
   try {
-    await inTime(onStage(scenario, plan.ours, join('/work/failed', name), (stage) => play(stage, scenario)))
+    const evidence = { folder: join('/work/logs', name), always: plan.keep }
+    await inTime(onStage(scenario, plan.ours, evidence, (stage) => play(stage, scenario)))
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error)
   }

@@ -30,13 +30,13 @@ const starts: Readonly<Record<PeerName, Start>> = {
 }
 
 /**
- * Runs `play` on the stage of a scenario. Daemons are ended and hosts removed in any case; if something fails, logs,
- * capture and kernel contents are left in `keep`.
+ * Runs `play` on the stage of a scenario. Daemons are ended and hosts removed in any case; if something fails, or
+ * `always`, logs, capture and kernel contents are left in the folder for evidence.
  */
 export async function onStage(
   scenario: Scenario,
   oursIs: PeerName,
-  keep: string,
+  evidence: { readonly folder: string; readonly always: boolean },
   play: (stage: Stage) => Promise<void>,
 ): Promise<void> {
   const folder = '/tmp/lab/hosts'
@@ -69,8 +69,9 @@ export async function onStage(
       responderHost: weInitiate ? ground.sun : ground.moon,
       capture,
     })
+    if (evidence.always) await keepEvidence(ground, running, capture, evidence.folder)
   } catch (error) {
-    await keepEvidence(ground, running, capture, keep)
+    await keepEvidence(ground, running, capture, evidence.folder)
     throw error
   } finally {
     await ground.close()

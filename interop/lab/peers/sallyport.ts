@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Running, Side } from './peer.ts'
 import { startWithSwanctl } from './swanctl.ts'
-import { writeSwanctl } from './swanctl-conf.ts'
+import { swanctlPlugins, writeSwanctl } from './swanctl-conf.ts'
 
 /** Starts Sallyport with swanctl's configuration of this side; swanctl drives it as it drives charon. */
 export async function startSallyport(side: Side): Promise<Running> {
@@ -14,6 +14,7 @@ export async function startSallyport(side: Side): Promise<Running> {
   retransmit_tries = 3
   ${(side.end.daemon ?? []).join('\n  ')}
 }
+${swanctlPlugins}
 `,
   )
   const file = join(side.host.folder, 'run/output.log')

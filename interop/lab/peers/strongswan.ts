@@ -3,17 +3,18 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Running, Side } from './peer.ts'
 import { startWithSwanctl } from './swanctl.ts'
-import { writeSwanctl } from './swanctl-conf.ts'
+import { swanctlPlugins, writeSwanctl } from './swanctl-conf.ts'
+
+/** All plugins of the packages take seconds to load in a guest; these are what scenarios use. */
+const charonPlugins =
+  'openssl nonce pem pkcs1 pkcs8 x509 pubkey constraints revocation kernel-netlink socket-default vici updown counters'
 
 /** Starts charon with swanctl's configuration of this side. */
 export async function startStrongswan(side: Side): Promise<Running> {
   writeSwanctl(
     side,
     `charon {
-  load_modular = yes
-  plugins {
-    include /etc/strongswan.d/charon/*.conf
-  }
+  load = ${charonPlugins}
   retransmit_timeout = 1
   retransmit_tries = 3
   ${(side.end.daemon ?? []).join('\n  ')}
@@ -27,6 +28,7 @@ export async function startStrongswan(side: Side): Promise<Running> {
     }
   }
 }
+${swanctlPlugins}
 charon-systemd {
   journal {
     default = -1

@@ -7,6 +7,11 @@ import type { Side } from './peer.ts'
 /** Where a host's own files go. */
 export const swanctlPaths: readonly string[] = ['/etc/swanctl', '/etc/strongswan.conf']
 
+/** For strongswan.conf: what swanctl itself needs to read keys and certificates. */
+export const swanctlPlugins: string = `swanctl {
+  load = openssl pem pkcs1 pkcs8 x509 pubkey
+}`
+
 /** Writes everything below /etc that a charon-like daemon on this host reads. */
 export function writeSwanctl(side: Side, strongswanConf: string): void {
   const { host, own, anchors } = side
