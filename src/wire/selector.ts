@@ -1,6 +1,7 @@
 import { familyOf, formatAddress, parseAddress } from './address.ts'
 import { knownName, TS_TYPE } from './numbers.ts'
 import type { AddressSelector, TrafficSelector } from './payloads/index.ts'
+import { anyProtocol, formatLimits, intersectPorts, type ProtocolAndPorts, parseLimits } from './ports.ts'
 import { type ServiceNames, wellKnownNames } from './services.ts'
 
 /**
@@ -8,22 +9,9 @@ import { type ServiceNames, wellKnownNames } from './services.ts'
  */
 
 /** A selector whose address is found out later: the host's own, or the virtual IP it is given. */
-export interface DynamicSelector {
+export interface DynamicSelector extends ProtocolAndPorts {
   readonly kind: 'dynamic'
-  readonly protocol: number
-  readonly startPort: number
-  readonly endPort: number
 }
-
-/** The protocol and ports that a selector is limited to. */
-export interface ProtocolAndPorts {
-  readonly protocol: number
-  readonly startPort: number
-  readonly endPort: number
-}
-
-/** All protocols, all ports. */
-export const anyProtocol: ProtocolAndPorts = { protocol: 0, startPort: 0, endPort: 65535 }
 
 /** What both select; undefined if that is nothing. Selectors of unknown types select nothing. */
 export function intersect(a: TrafficSelector, b: TrafficSelector): AddressSelector | undefined {
@@ -116,11 +104,6 @@ export function toSubnet(selector: AddressSelector): {
   return { address: subnet.start, prefix, exact }
 }
 
-/** Whether the ports are OPAQUE, those of packets whose ports are not to be seen (RFC 7296 §3.13.1). */
-export function isOpaque({ startPort, endPort }: ProtocolAndPorts): boolean {
-  return startPort === 65535 && endPort === 0
-}
-
 /**
  * As charon prints it: `10.1.0.0/16[tcp/http]`, `10.0.0.1..10.0.0.9`, `dynamic[udp]`; a selector of an unknown type as
  * the name of that type.
@@ -164,29 +147,6 @@ function formatRange(selector: AddressSelector | DynamicSelector): string {
   return `${formatAddress(selector.start)}..${formatAddress(selector.end)}`
 }
 
-function formatLimits(limits: ProtocolAndPorts, names: ServiceNames): string {
-  const { protocol } = limits
-  const allPorts = limits.startPort === 0 && limits.endPort === 65535
-  if (protocol === 0 && allPorts) return ''
-  const name = (protocol === 0 ? undefined : names.protocolNames.get(protocol)) ?? `${protocol}`
-  return allPorts ? `[${name}]` : `[${name}/${formatPorts(limits, name, names)}]`
-}
-
-function formatPorts(limits: ProtocolAndPorts, protocolName: string, names: ServiceNames): string {
-  const { protocol, startPort, endPort } = limits
-  if (isOpaque(limits)) return 'OPAQUE'
-  if (isIcmp(protocol))
-    return startPort === endPort ? formatIcmp(startPort) : `${formatIcmp(startPort)}-${formatIcmp(endPort)}`
-  if (startPort !== endPort) return `${startPort}-${endPort}`
-  return names.serviceNames.get(`${startPort}/${protocolName}`) ?? `${startPort}`
-}
-
-/** RFC 7296 §3.13.1: the type is in the high octet of a port, the code in the low one. */
-function formatIcmp(port: number): string {
-  const code = port & 0xff
-  return code === 0 ? `${port >>> 8}` : `${port >>> 8}(${code})`
-}
-
 function parseRange(text: string): readonly [Uint8Array, Uint8Array] | undefined {
   if (text === '%any' || text === '%any4') return subnetRange('0.0.0.0', 0)
   if (text === '%any6') return subnetRange('::', 0)
@@ -209,74 +169,6 @@ function subnetRange(text: string, prefix: number | undefined): readonly [Uint8A
   if (prefix !== undefined && prefix > bits) return undefined
   const { start, end } = fromSubnet(address, prefix ?? bits)
   return [start, end]
-}
-
-function parseLimits(text: string, names: ServiceNames): ProtocolAndPorts | undefined {
-  const slash = text.indexOf('/')
-  const protocolText = slash < 0 ? text : text.slice(0, slash)
-  const protocol = parseProtocol(protocolText, names)
-  if (protocol === undefined) return undefined
-  const ports = parsePorts(slash < 0 ? '' : text.slice(slash + 1), protocol, names)
-  return ports === undefined ? undefined : { protocol, ...ports }
-}
-
-function parseProtocol(text: string, names: ServiceNames): number | undefined {
-  if (text === '' || text === 'any') return 0
-  return names.protocolNumbers.get(text) ?? wholeNumber(text, 255)
-}
-
-type Ports = Pick<ProtocolAndPorts, 'startPort' | 'endPort'>
-
-function parsePorts(text: string, protocol: number, names: ServiceNames): Ports | undefined {
-  if (text === '' || text === 'any') return { startPort: 0, endPort: 65535 }
-  if (text.toLowerCase() === 'opaque') return { startPort: 65535, endPort: 0 }
-  if (isIcmp(protocol)) return parseIcmp(text)
-  const protocolName = names.protocolNames.get(protocol) ?? `${protocol}`
-  const service = names.servicePorts.get(`${text}/${protocolName}`)
-  if (service !== undefined) return { startPort: service, endPort: service }
-  const [from = '', to = from, ...more] = text.split('-')
-  const [startPort, endPort] = [wholeNumber(from, 65535), wholeNumber(to, 65535)]
-  if (startPort === undefined || endPort === undefined || startPort > endPort || more.length > 0) return undefined
-  return { startPort, endPort }
-}
-
-/** `8`: a type with all its codes; `3(1)`: one code; ranges of both; 256 and above: type and code in one number. */
-function parseIcmp(text: string): Ports | undefined {
-  const match = /^(\d{1,5})(?:\((\d{1,3})\))?(?:-(\d{1,5})(?:\((\d{1,3})\))?)?$/.exec(text)
-  if (match === null) return undefined
-  const [, type, code, lastType = type, lastCode = match[3] === undefined ? code : undefined] = match
-  const startPort = icmpPort(type, code, 0)
-  const endPort = icmpPort(lastType, lastCode, 255)
-  if (startPort === undefined || endPort === undefined || startPort > endPort) return undefined
-  return { startPort, endPort }
-}
-
-function icmpPort(type: string | undefined, code: string | undefined, anyCode: number): number | undefined {
-  const number = wholeNumber(type ?? '', 65535)
-  if (number === undefined || number > 255) return code === undefined ? number : undefined
-  const low = code === undefined ? anyCode : wholeNumber(code, 255)
-  return low === undefined ? undefined : (number << 8) | low
-}
-
-function intersectPorts(a: ProtocolAndPorts, b: ProtocolAndPorts): Ports | undefined {
-  // RFC 4301 §4.4.1.1: OPAQUE is met by OPAQUE and by ANY.
-  if (isOpaque(a) || isOpaque(b)) {
-    const other = isOpaque(a) ? b : a
-    const fits = isOpaque(other) || (other.startPort === 0 && other.endPort === 65535)
-    return fits ? { startPort: 65535, endPort: 0 } : undefined
-  }
-  const startPort = Math.max(a.startPort, b.startPort)
-  const endPort = Math.min(a.endPort, b.endPort)
-  return startPort <= endPort ? { startPort, endPort } : undefined
-}
-
-function isIcmp(protocol: number): boolean {
-  return protocol === 1 || protocol === 58
-}
-
-function wholeNumber(text: string, most: number): number | undefined {
-  const number = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
-  return number <= most ? number : undefined
 }
 
 /** The order of two equally long strings of octets as numbers; of others by length. */
