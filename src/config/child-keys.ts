@@ -10,7 +10,7 @@ import type {
 } from './connection.ts'
 import { field, items, type KeyRow, type KeyTable, textOf } from './key-table.ts'
 import { parseProposals } from './proposals.ts'
-import { parseSelector } from './selectors.ts'
+import { parseConfiguredSelector } from './selectors.ts'
 import {
   parseAction,
   parseBool,
@@ -157,7 +157,7 @@ function proposals(
 }
 
 function selectors(name: 'localTs' | 'remoteTs'): KeyRow<ChildDraft> {
-  return items((draft, item) => void draft[name].push(parseSelector(textOf(item))), {
+  return items((draft, item) => void draft[name].push(parseConfiguredSelector(textOf(item))), {
     syntax: 'traffic selector',
     default: 'dynamic',
   })

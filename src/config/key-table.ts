@@ -65,31 +65,37 @@ export function textOf(bytes: Uint8Array): string {
 
 /**
  * Reads the values and lists of one level in order and hands its sections on. The first fault ends it, with charon's
- * words; what was wrong in detail is the error's `cause`.
+ * words; what was wrong in detail is the error's `cause`. `what` is what these words call that which is thrown away.
  */
 export function readKeys<Draft>(
   tree: Tree,
   table: KeyTable<Draft>,
   draft: Draft,
   section: (name: string, items: Tree) => void,
+  what = 'config',
 ): void {
   for (const item of tree) {
     if (item.kind === 'section') section(item.name, item.items)
-    else readItem(item, table, draft)
+    else readItem(item, table, draft, what)
   }
 }
 
-function readItem<Draft>(item: Exclude<TreeItem, { kind: 'section' }>, table: KeyTable<Draft>, draft: Draft): void {
+function readItem<Draft>(
+  item: Exclude<TreeItem, { kind: 'section' }>,
+  table: KeyTable<Draft>,
+  draft: Draft,
+  what: string,
+): void {
   const row = Object.hasOwn(table, item.name) ? table[item.name] : undefined
   if (row === undefined || row.kind !== item.kind) {
-    throw new ConfigError(`unknown option: ${item.name}, config discarded`, undefined, hintFor(item, row?.kind))
+    throw new ConfigError(`unknown option: ${item.name}, ${what} discarded`, undefined, hintFor(item, row?.kind))
   }
   for (const bytes of item.kind === 'list' ? item.values : [item.value]) {
     try {
       row.read(draft, bytes)
     } catch (error) {
       if (!(error instanceof ConfigError) && !(error instanceof DecodeError)) throw error
-      throw new ConfigError(`invalid value for: ${item.name}, config discarded`, undefined, error)
+      throw new ConfigError(`invalid value for: ${item.name}, ${what} discarded`, undefined, error)
     }
   }
 }
