@@ -7,7 +7,7 @@ import type { KeyExchangePrivate } from '../crypto/key-exchange/key-exchange.ts'
 import type { Secret } from '../crypto/secret.ts'
 import type { SignatureScheme } from '../crypto/signatures.ts'
 import type { KernelOperation, KernelResults } from '../kernel/operations.ts'
-import type { VerifyPeerRequest, VerifyPeerResult } from '../pki/authenticate.ts'
+import type { PeerAuthentication, PeerVerdict } from '../pki/authenticate.ts'
 
 export type Job =
   /** A fresh key pair of a key exchange method (IANA number), as initiator. */
@@ -23,7 +23,7 @@ export type Job =
     }
   | { readonly kind: 'sign'; readonly key: KeyObject; readonly scheme: SignatureScheme; readonly data: Uint8Array }
   /** Path validation, revocation and the AUTH signature of a peer. */
-  | { readonly kind: 'verify-peer'; readonly request: VerifyPeerRequest }
+  | { readonly kind: 'verify-peer'; readonly request: PeerAuthentication }
   /** Addresses of a host name, in the resolver's order. */
   | { readonly kind: 'resolve'; readonly name: string; readonly family?: 4 | 6 }
   | KernelJob
@@ -39,7 +39,7 @@ export interface JobResults {
   readonly 'key-exchange-respond': { readonly public: Uint8Array; readonly shared: Secret }
   readonly 'key-exchange-finish': Secret
   readonly sign: Uint8Array
-  readonly 'verify-peer': VerifyPeerResult
+  readonly 'verify-peer': PeerVerdict
   readonly resolve: readonly string[]
 }
 

@@ -1,0 +1,163 @@
+/** Authentication by a signature and X.509 certificates (RFC 7296 §2.15, RFC 7427, RFC 4754, RFC 8420). */
+import type { AuthRound, SignatureConstraint } from '../../config/connection.ts'
+import { chooseScheme, encodeAuth, type SchemeOptions } from '../../crypto/signatures.ts'
+import type { PeerConstraints, SchemeConstraint } from '../../pki/constraints.ts'
+import { formatIdentity, type Identity } from '../../pki/identity.ts'
+import { findKeyFor } from '../../pki/store.ts'
+import { CERT_ENCODING, HASH_ALGORITHM } from '../../wire/numbers.ts'
+import type { AUTHPayload, CERTPayload, CERTREQPayload } from '../../wire/payloads/index.ts'
+import { LocalFailure } from '../errors.ts'
+import type { IkeSa } from '../ike-sa.ts'
+import { run, type Script } from '../script.ts'
+import { authenticationFailed, certificateOf, type Proof } from './auth.ts'
+
+/** @throws LocalFailure when there is no key for our identity, or none that the peer can verify */
+export function* proveSignature(
+  sa: IkeSa,
+  round: AuthRound | undefined,
+  us: Identity,
+  octets: Uint8Array,
+): Script<Proof> {
+  const { core, peer } = sa
+  const configured = (round?.certificates ?? []).map(certificateOf)
+  const credential = findKeyFor(core.credentials, us, configured, sa.requestedCas)
+  if (credential === undefined) {
+    throw new LocalFailure(
+      `no private key found for '${formatIdentity(us)}': load a certificate with this identity as subject or altName, and its key`,
+    )
+  }
+  const options: SchemeOptions = {
+    peerHashes: core.settings.signatureAuthentication ? peer.signatureHashes : undefined,
+    rsaPss: core.settings.rsaPss,
+    ...signingChoice(round?.signatures ?? []),
+  }
+  const scheme = chooseScheme(credential.key, options)
+  if (scheme === undefined) {
+    throw new LocalFailure(`no signature scheme is acceptable to both sides for the key of '${formatIdentity(us)}'`)
+  }
+  const signature = yield* run({ kind: 'sign', key: credential.key, scheme, data: octets })
+  core.log('IKE', 1, `authentication of '${formatIdentity(us)}' (myself) with ${scheme.name} successful`, sa)
+  const auth: AUTHPayload = { type: 'AUTH', method: scheme.method, data: encodeAuth(scheme, signature) }
+  const send = sa.connection?.sendCert ?? 'ifasked'
+  if (send === 'never' || (send === 'ifasked' && !sa.certificatesRequested)) return { certificates: [], auth }
+  const certificates = credential.chain.map((certificate, i): CERTPayload => {
+    core.log('IKE', 1, `sending ${i === 0 ? 'end entity' : 'issuer'} cert "${certificate.subjectText}"`, sa)
+    return { type: 'CERT', encoding: CERT_ENCODING.X_509_CERTIFICATE_SIGNATURE, data: certificate.der }
+  })
+  return { certificates, auth }
+}
+
+/** @throws Refusal AUTHENTICATION_FAILED, saying which step failed and for which certificate */
+export function* verifySignature(
+  sa: IkeSa,
+  round: AuthRound | undefined,
+  peer: { readonly id: Identity; readonly certificates: readonly CERTPayload[]; readonly auth: AUTHPayload },
+  octets: Uint8Array,
+): Script<void> {
+  const { core } = sa
+  const { credentials, settings } = core
+  const pinned = (round?.certificates ?? []).map(certificateOf)
+  const authorities = (round?.caCertificates ?? []).map(certificateOf)
+  const trusted = settings.rejectTrustedEndEntity ? [] : credentials.certificates
+  const result = yield* run({
+    kind: 'verify-peer',
+    request: {
+      identity: peer.id,
+      certificates: peer.certificates
+        .filter(({ encoding }) => encoding === CERT_ENCODING.X_509_CERTIFICATE_SIGNATURE)
+        .map(({ data }) => data),
+      // Certificates that a connection names are trusted like loaded ones.
+      anchors: [...credentials.anchors, ...authorities],
+      trustedLeaves: [...pinned, ...trusted],
+      authMethod: peer.auth.method,
+      authData: peer.auth.data,
+      octets,
+      now: core.now,
+      constraints: {
+        ...schemeConstraints(round?.signatures ?? []),
+        announcedHashes: signatureHashes,
+        rdnMatching: settings.rdnMatching,
+        ...(pinned.length > 0 && { certificates: pinned }),
+        ...(authorities.length > 0 && { authorities }),
+        ...(round?.caId && { caId: round.caId }),
+      },
+    },
+  })
+  for (const line of result.received) core.log('IKE', 1, line, sa)
+  for (const line of result.log) core.log('CFG', 1, line, sa)
+  if (!result.ok) {
+    for (const alert of result.alerts) core.alert(alert, sa)
+    throw authenticationFailed(result.message)
+  }
+  core.log('IKE', 1, `authentication of '${formatIdentity(peer.id)}' with ${result.scheme} successful`, sa)
+}
+
+/** CERTREQ for every CA that may vouch for the peer (RFC 7296 §3.7): the SHA-1 hashes of their keys. */
+export function certificateRequest(sa: IkeSa, rounds: readonly AuthRound[]): CERTREQPayload | undefined {
+  const wanted = rounds.some((round) => round.class === 'pubkey' || round.class === 'any' || round.class === 'eap')
+  const { anchors } = sa.core.credentials
+  if (!wanted || anchors.length === 0) return undefined
+  for (const anchor of anchors) sa.core.log('IKE', 1, `sending cert request for "${anchor.subjectText}"`, sa)
+  return {
+    type: 'CERTREQ',
+    encoding: CERT_ENCODING.X_509_CERTIFICATE_SIGNATURE,
+    data: Buffer.concat(anchors.map(({ keyId }) => keyId)),
+  }
+}
+
+/** Takes notice of the peer's CERTREQs. */
+export function readCertificateRequests(sa: IkeSa, requests: readonly CERTREQPayload[]): void {
+  const ids = requests
+    .filter(({ encoding, data }) => encoding === CERT_ENCODING.X_509_CERTIFICATE_SIGNATURE && data.length % 20 === 0)
+    .flatMap(({ data }) => Array.from({ length: data.length / 20 }, (_, i) => data.slice(20 * i, 20 * i + 20)))
+  let unknown = 0
+  for (const id of ids) {
+    const anchor = sa.core.credentials.anchors.find(({ keyId }) => Buffer.compare(keyId, id) === 0)
+    if (anchor === undefined) unknown++
+    else sa.core.log('IKE', 1, `received cert request for "${anchor.subjectText}"`, sa)
+  }
+  if (unknown > 0) sa.core.log('IKE', 1, `received ${unknown} cert requests for an unknown ca`, sa)
+  if (requests.length > 0) sa.certificatesRequested = true
+  sa.requestedCas = [...sa.requestedCas, ...ids]
+}
+
+/** The hash algorithms that we announce in SIGNATURE_HASH_ALGORITHMS (RFC 7427 §4). */
+export const signatureHashes: readonly number[] = [
+  HASH_ALGORITHM.SHA2_256,
+  HASH_ALGORITHM.SHA2_384,
+  HASH_ALGORITHM.SHA2_512,
+  HASH_ALGORITHM.IDENTITY,
+]
+
+/** The words of `auth` as constraints: all of them for the AUTH signature, those without `ike:` for the chain. */
+function schemeConstraints(signatures: readonly SignatureConstraint[]): PeerConstraints {
+  const typed = signatures.flatMap(({ keyType, ...rest }) =>
+    keyType === 'any'
+      ? []
+      : [{ ...rest, keyType: keyType === 'rsa/pss' ? ('rsa' as const) : keyType, pss: keyType === 'rsa/pss' }],
+  )
+  if (typed.length === 0) return {}
+  const schemes = (list: typeof typed): SchemeConstraint[] =>
+    list.flatMap(({ keyType, hashes, pss }) => hashes.map((hash) => ({ keyType, hash, ...(pss && { pss }) })))
+  const chain = schemes(typed.filter(({ ikeOnly }) => !ikeOnly))
+  const auth = schemes(typed)
+  return {
+    keyTypes: [...new Set(typed.map(({ keyType }) => keyType))],
+    minimumBits: Object.fromEntries(
+      typed.flatMap(({ keyType, minimumBits }) => (minimumBits === undefined ? [] : [[keyType, minimumBits]])),
+    ),
+    ...(auth.length > 0 && { authSchemes: auth }),
+    ...(chain.length > 0 && { chainSchemes: chain }),
+  }
+}
+
+/** What `ike:` and plain signature words say about the scheme to sign with. */
+function signingChoice(constraints: readonly SignatureConstraint[]): Pick<SchemeOptions, 'configured'> {
+  const ours = constraints.some(({ ikeOnly }) => ikeOnly) ? constraints.filter(({ ikeOnly }) => ikeOnly) : constraints
+  const configured = ours.flatMap(({ keyType, hashes }) => {
+    if (keyType === 'any') return []
+    const type = keyType === 'rsa/pss' ? ('rsa' as const) : keyType
+    return hashes.map((hash) => ({ keyType: type, hash, ...(keyType === 'rsa/pss' && { pss: true }) }))
+  })
+  return configured.length > 0 ? { configured } : {}
+}

@@ -1,0 +1,41 @@
+/** The wish for a Child SA, from a command, a start action or an acquire, and who waits for it. */
+import type { ChildConfig } from '../config/connection.ts'
+import type { KernelSelector } from '../kernel/operations.ts'
+import type { ChildSa } from './child-sa.ts'
+
+export interface PlanListener {
+  up(child: ChildSa): void
+  failed(message: string): void
+}
+
+export class ChildPlan {
+  readonly config: ChildConfig
+  /** The packet that met a trap; its addresses and ports go in front of the selectors (RFC 7296 §2.9). */
+  readonly packet: KernelSelector | undefined
+  /** The reqid of the trap that wants it. */
+  readonly reqid: number | undefined
+  readonly #listeners = new Set<PlanListener>()
+  #settled = false
+
+  constructor(config: ChildConfig, options: { packet?: KernelSelector; reqid?: number } = {}) {
+    this.config = config
+    this.packet = options.packet
+    this.reqid = options.reqid
+  }
+
+  listen(listener: PlanListener): void {
+    this.#listeners.add(listener)
+  }
+
+  up(child: ChildSa): void {
+    if (this.#settled) return
+    this.#settled = true
+    for (const listener of this.#listeners) listener.up(child)
+  }
+
+  failed(message: string): void {
+    if (this.#settled) return
+    this.#settled = true
+    for (const listener of this.#listeners) listener.failed(message)
+  }
+}

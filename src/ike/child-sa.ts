@@ -1,0 +1,390 @@
+/** A Child SA: the pair of ESP (or AH) states that an exchange made, with the policies and routes that lead to them. */
+import type { ChildConfig } from '../config/connection.ts'
+import type { ChildKeys } from '../crypto/keys.ts'
+import type { Secret } from '../crypto/secret.ts'
+import type {
+  KernelPolicy,
+  KernelRoute,
+  KernelSa,
+  Mark,
+  PolicyDirection,
+  SaCrypto,
+  SaId,
+  SaLimits,
+  SaMode,
+  SaProtocol,
+} from '../kernel/operations.ts'
+import { familyOf } from '../wire/address.ts'
+import type { AddressSelector } from '../wire/payloads/index.ts'
+import type { Core } from './core.ts'
+import { Defect } from './errors.ts'
+import type { IkeSa } from './ike-sa.ts'
+import type { ChildSuite, Selected } from './proposals.ts'
+import { kernel, type Script } from './script.ts'
+import { enclosingSubnet, kernelSelector, pairs, policyPriority } from './selectors.ts'
+import type { ChildSaState } from './view.ts'
+
+/** What the two sides agreed on. */
+export interface ChildAgreement {
+  readonly selected: Selected
+  readonly suite: ChildSuite
+  readonly mode: SaMode
+  readonly localTs: readonly AddressSelector[]
+  readonly remoteTs: readonly AddressSelector[]
+}
+
+/** Limits drawn for one Child SA: kernel limits, and when they will be reached (for listings). */
+export interface ChildLifetime {
+  readonly limits: SaLimits
+  readonly rekeyAtMs?: number
+  readonly expireAtMs?: number
+}
+
+export class ChildSa {
+  readonly uniqueId: number
+  readonly config: ChildConfig
+  readonly reqid: number
+  readonly spiIn: number
+  readonly spiOut: number
+  readonly protocol: SaProtocol
+  readonly agreement: ChildAgreement
+  state: ChildSaState = 'CREATED'
+  installedAtMs: number | undefined
+  lifetime: ChildLifetime = { limits: {} }
+  /** Kernel objects that exist because of this SA. */
+  #in: KernelSa | undefined
+  #out: KernelSa | undefined
+  readonly #policies: KernelPolicy[] = []
+  readonly #routes: KernelRoute[] = []
+
+  constructor(options: {
+    uniqueId: number
+    config: ChildConfig
+    reqid: number
+    spiIn: number
+    spiOut: number
+    agreement: ChildAgreement
+  }) {
+    this.uniqueId = options.uniqueId
+    this.config = options.config
+    this.reqid = options.reqid
+    this.spiIn = options.spiIn
+    this.spiOut = options.spiOut
+    this.agreement = options.agreement
+    this.protocol = options.agreement.suite.protocol
+  }
+
+  get name(): string {
+    return this.config.name
+  }
+
+  get encapsulated(): boolean {
+    return this.#in?.encapsulation !== undefined
+  }
+
+  get inboundId(): SaId | undefined {
+    return this.#in && idOf(this.#in)
+  }
+
+  get outboundId(): SaId | undefined {
+    return this.#out && idOf(this.#out)
+  }
+
+  /**
+   * Installs both states, then the policies, then the routes. What is installed is remembered at once, so that
+   * `uninstall` can take back whatever there is when something fails or the script ends in between.
+   * @throws KernelError
+   */
+  *install(sa: IkeSa, keys: { readonly ours: ChildKeys; readonly theirs: ChildKeys }): Script<void> {
+    this.state = 'INSTALLING'
+    this.lifetime = drawLifetime(sa.core, this.config)
+    const states = kernelSas(sa, this, keys)
+    this.#in = states.in
+    yield* kernel({ kind: 'install-sa', sa: states.in, larval: true })
+    this.#out = states.out
+    yield* kernel({ kind: 'install-sa', sa: states.out, larval: false })
+    if (this.config.policies) {
+      for (const policy of policiesOf(sa.local.address, sa.remote.address, this, this.reqid, false)) {
+        this.#policies.push(policy)
+        const operation = sa.core.policies.add(policy, this)
+        if (operation?.kind === 'install-policy') yield* kernel(operation)
+      }
+      yield* this.#installRoutes(sa)
+    }
+    this.state = 'INSTALLED'
+    this.installedAtMs = sa.core.now
+  }
+
+  *#installRoutes(sa: IkeSa): Script<void> {
+    const { settings, policies } = sa.core
+    if (!settings.installRoutes || this.agreement.mode !== 'tunnel' || this.config.ifIdOut !== undefined) return
+    for (const route of yield* routesFor(sa.core, sa.local.address, sa.remote.address, this.agreement)) {
+      this.#routes.push(route)
+      const operation = policies.addRoute(route, this)
+      if (operation?.kind !== 'add-route') continue
+      try {
+        yield* kernel(operation)
+      } catch (error) {
+        // The tunnel works for traffic that is routed some other way: say so and go on.
+        sa.core.log('KNL', 1, error instanceof Error ? error.message : String(error), sa, 'warn')
+      }
+    }
+  }
+
+  /** Removes everything of this SA from the kernel, in the reverse order. Nobody waits for it. */
+  uninstall(core: Core, sa?: IkeSa): void {
+    for (const route of this.#routes.splice(0).reverse()) core.policies.perform(core.policies.removeRoute(route, this))
+    for (const policy of this.#policies.splice(0).reverse()) core.policies.perform(core.policies.remove(policy, this))
+    const states = [this.#out, this.#in]
+    this.#out = undefined
+    this.#in = undefined
+    for (const state of states) {
+      if (state === undefined) continue
+      // Operations are performed in order: once the removal is done, nobody reads the keys any more.
+      core.kernel({ kind: 'delete-sa', id: idOf(state) }, sa, () => wipe(state))
+    }
+  }
+
+  /** Moves both states to the SA's present addresses and ports; the policies follow when the addresses changed. */
+  *move(sa: IkeSa): Script<void> {
+    for (const direction of ['in', 'out'] as const) {
+      const before = direction === 'in' ? this.#in : this.#out
+      if (before === undefined) continue
+      const after = relocated(before, sa)
+      yield* kernel({ kind: 'move-sa', id: idOf(before), sa: after })
+      if (direction === 'in') this.#in = after
+      else this.#out = after
+    }
+    if (!this.config.policies) return
+    for (const policy of this.#policies.splice(0)) sa.core.policies.perform(sa.core.policies.remove(policy, this))
+    for (const policy of policiesOf(sa.local.address, sa.remote.address, this, this.reqid, false)) {
+      this.#policies.push(policy)
+      const operation = sa.core.policies.add(policy, this)
+      if (operation?.kind === 'install-policy') yield* kernel(operation)
+    }
+  }
+}
+
+/** The text that decides whether two Child SAs share a reqid. */
+export function reqidKey(
+  localTs: readonly AddressSelector[],
+  remoteTs: readonly AddressSelector[],
+  config: ChildConfig,
+): string {
+  const side = (list: readonly AddressSelector[]) =>
+    list
+      .map(
+        (s) =>
+          `${s.protocol}/${s.startPort}-${s.endPort}/${Buffer.from(s.start).toString('hex')}-${Buffer.from(s.end).toString('hex')}`,
+      )
+      .join(',')
+  return [
+    side(localTs),
+    side(remoteTs),
+    JSON.stringify([config.markIn, config.markOut, config.ifIdIn, config.ifIdOut]),
+  ].join('|')
+}
+
+/** The policies of a Child SA or a trap: out, in, and fwd in tunnel mode, for every pair of selectors. */
+export function policiesOf(
+  local: string,
+  remote: string,
+  child: { readonly config: ChildConfig; readonly agreement: Pick<ChildAgreement, 'mode' | 'localTs' | 'remoteTs'> },
+  reqid: number,
+  trap: boolean,
+  protocol: SaProtocol = 'ESP',
+): KernelPolicy[] {
+  const { config, agreement } = child
+  const { mode } = agreement
+  const policy = (
+    direction: PolicyDirection,
+    ours: AddressSelector,
+    theirs: AddressSelector,
+    proto: number,
+  ): KernelPolicy => {
+    const out = direction === 'out'
+    const [from, to] = out ? [ours, theirs] : [theirs, ours]
+    const selector = kernelSelector(from, to, proto, config.interface)
+    const mark = plainMark(out ? config.markOut : config.markIn)
+    const ifId = plainNumber(out ? config.ifIdOut : config.ifIdIn)
+    return {
+      direction,
+      selector,
+      action: 'protect',
+      priority: policyPriority(selector, 'protect', config, trap),
+      templates: [{ protocol, mode, reqid, source: out ? local : remote, destination: out ? remote : local }],
+      ...(mark && { mark }),
+      ...(ifId !== undefined && { ifId }),
+    }
+  }
+  const directions: PolicyDirection[] = mode === 'transport' ? ['out', 'in'] : ['out', 'in', 'fwd']
+  return pairs(agreement.localTs, agreement.remoteTs).flatMap((pair) =>
+    directions.map((direction) => policy(direction, pair.local, pair.remote, pair.protocol)),
+  )
+}
+
+/** Routes to the remote subnets by the way to the peer, where a local address lies inside the local selectors. */
+export function* routesFor(
+  core: Core,
+  local: string,
+  remote: string,
+  agreement: Pick<ChildAgreement, 'localTs' | 'remoteTs'>,
+): Script<KernelRoute[]> {
+  const routes: KernelRoute[] = []
+  for (const pair of pairs(agreement.localTs, agreement.remoteTs)) {
+    if (pair.protocol !== 0 || pair.remote.startPort !== 0 || pair.local.startPort !== 0) continue
+    const destination = enclosingSubnet(pair.remote)
+    const found = yield* kernel({ kind: 'route-lookup', remote, local, within: enclosingSubnet(pair.local) })
+    if (found.localWithin === undefined) {
+      core.log(
+        'KNL',
+        2,
+        `no local address found in traffic selector, no route to ${destination.address}/${destination.prefix}`,
+      )
+      continue
+    }
+    const gateway = found.gateway ?? (familyOf(remote) === pair.remote.family ? remote : undefined)
+    routes.push({
+      family: pair.remote.family,
+      table: core.settings.routingTable,
+      destination,
+      source: found.localWithin,
+      ...(gateway !== undefined && { gateway }),
+      ...(found.interface !== undefined && { interface: found.interface }),
+    })
+  }
+  return routes
+}
+
+/** charon's limits: soft = rekey − floor(random × (jitter + 1)), hard = life; both sides draw their own. */
+export function drawLifetime(core: Core, config: ChildConfig): ChildLifetime {
+  const draw = () => Buffer.from(core.random(4)).readUInt32BE() / 2 ** 32
+  const { lifetimeSeconds: s, lifetimeBytes: b, lifetimePackets: p } = config
+  const soft = (rekey: number, rand: number) => (rekey > 0 ? Math.max(1, rekey - Math.floor(draw() * (rand + 1))) : 0)
+  const softSeconds = soft(s.rekey, s.rand)
+  const softBytes = soft(Number(b.rekey), Number(b.rand))
+  const softPackets = soft(Number(p.rekey), Number(p.rand))
+  return {
+    limits: {
+      ...(softSeconds > 0 && { softSeconds }),
+      ...(s.life > 0 && { hardSeconds: s.life }),
+      ...(softBytes > 0 && { softBytes: BigInt(softBytes) }),
+      ...(b.life > 0n && { hardBytes: b.life }),
+      ...(softPackets > 0 && { softPackets: BigInt(softPackets) }),
+      ...(p.life > 0n && { hardPackets: p.life }),
+    },
+    ...(softSeconds > 0 && { rekeyAtMs: core.now + softSeconds * 1000 }),
+    ...(s.life > 0 && { expireAtMs: core.now + s.life * 1000 }),
+  }
+}
+
+/** The mark of the kernel objects; unique ones are drawn when they are supported, "same" needs no mark of its own. */
+function plainMark(mark: ChildConfig['markIn']): Mark | undefined {
+  return typeof mark?.value === 'number' && mark.value !== 0 ? { value: mark.value, mask: mark.mask } : undefined
+}
+
+function plainNumber(value: ChildConfig['ifIdIn']): number | undefined {
+  return typeof value === 'number' && value !== 0 ? value : undefined
+}
+
+function kernelSas(
+  sa: IkeSa,
+  child: ChildSa,
+  keys: { readonly ours: ChildKeys; readonly theirs: ChildKeys },
+): { in: KernelSa; out: KernelSa } {
+  const { config, agreement, reqid, protocol } = child
+  const { suite, mode, localTs, remoteTs } = agreement
+  const encapsulated = sa.udpEncapsulation
+  const common = {
+    protocol,
+    reqid,
+    mode,
+    esn: suite.esn,
+    limits: child.lifetime.limits,
+    copyDf: config.copyDf,
+    copyEcn: config.copyEcn,
+    copyDscp: config.copyDscp,
+    ...(config.hwOffload !== 'no' && { hwOffload: config.hwOffload }),
+    ...(typeof config.tfcPadding === 'number' && config.tfcPadding > 0 && { tfcPadding: config.tfcPadding }),
+  }
+  const { local, remote } = sa
+  const [pair] = pairs(localTs, remoteTs)
+  const selectorOf = (out: boolean) =>
+    mode === 'transport' && pair !== undefined
+      ? {
+          selector: out
+            ? kernelSelector(pair.local, pair.remote, pair.protocol)
+            : kernelSelector(pair.remote, pair.local, pair.protocol),
+        }
+      : {}
+  const ifIdIn = plainNumber(config.ifIdIn)
+  const ifIdOut = plainNumber(config.ifIdOut)
+  const markIn = config.markInSa ? plainMark(config.markIn) : undefined
+  const markOut = plainMark(config.markOut)
+  const setMarkIn = plainMark(config.setMarkIn)
+  const setMarkOut = plainMark(config.setMarkOut)
+  return {
+    in: {
+      ...common,
+      direction: 'in',
+      spi: child.spiIn,
+      source: remote.address,
+      destination: local.address,
+      crypto: saCrypto(suite, keys.theirs),
+      replayWindow: config.replayWindow ?? sa.core.settings.replayWindow,
+      ...selectorOf(false),
+      ...(encapsulated && { encapsulation: { sourcePort: remote.port, destinationPort: local.port } }),
+      ...(markIn && { mark: markIn }),
+      ...(setMarkIn && { outputMark: setMarkIn }),
+      ...(ifIdIn !== undefined && { ifId: ifIdIn }),
+    },
+    out: {
+      ...common,
+      direction: 'out',
+      spi: child.spiOut,
+      source: local.address,
+      destination: remote.address,
+      crypto: saCrypto(suite, keys.ours),
+      replayWindow: suite.esn ? (config.replayWindow ?? sa.core.settings.replayWindow) : 0,
+      ...selectorOf(true),
+      ...(encapsulated && { encapsulation: { sourcePort: local.port, destinationPort: remote.port } }),
+      ...(markOut && { mark: markOut }),
+      ...(setMarkOut && { outputMark: setMarkOut }),
+      ...(ifIdOut !== undefined && { ifId: ifIdOut }),
+    },
+  }
+}
+
+function relocated(state: KernelSa, sa: IkeSa): KernelSa {
+  const { encapsulation: _, ...rest } = state
+  const [from, to] = state.direction === 'in' ? [sa.remote, sa.local] : [sa.local, sa.remote]
+  return {
+    ...rest,
+    source: from.address,
+    destination: to.address,
+    ...(sa.udpEncapsulation && { encapsulation: { sourcePort: from.port, destinationPort: to.port } }),
+  }
+}
+
+function saCrypto(suite: ChildSuite, keys: ChildKeys): SaCrypto {
+  const { encr, integ } = suite
+  if (encr?.aead) return { kind: 'aead', name: encr.kernelName, key: keys.encr, icvBits: encr.icvBytes * 8 }
+  if (integ !== undefined && integ.kernelName === undefined) throw new Defect(`${integ.name} is not for the kernel`)
+  return {
+    kind: 'separate',
+    ...(encr && { encryption: { name: encr.kernelName, key: keys.encr } }),
+    ...(integ?.kernelName !== undefined &&
+      keys.integ && { integrity: { name: integ.kernelName, key: keys.integ, truncationBits: integ.kernelTruncBits } }),
+  }
+}
+
+function idOf(sa: SaId): SaId {
+  const { protocol, spi, source, destination, mark } = sa
+  return { protocol, spi, source, destination, ...(mark && { mark }) }
+}
+
+function wipe(state: KernelSa): void {
+  const secrets: (Secret | undefined)[] =
+    state.crypto.kind === 'aead' ? [state.crypto.key] : [state.crypto.encryption?.key, state.crypto.integrity?.key]
+  for (const secret of secrets) secret?.[Symbol.dispose]()
+}

@@ -1,0 +1,124 @@
+/** The whole set-up of an IKE SA as initiator: addresses, IKE_SA_INIT, IKE_AUTH, and trying again. */
+import type { AddressPattern, Connection } from '../../config/connection.ts'
+import { familyOf } from '../../wire/address.ts'
+import { NOTIFY } from '../../wire/numbers.ts'
+import type { ChildPlan } from '../child-plan.ts'
+import type { Core } from '../core.ts'
+import { assert, ExchangeTimeout, LocalFailure, PeerRefused, Refusal } from '../errors.ts'
+import { IkeSa, type Task } from '../ike-sa.ts'
+import { kernel, run, type Script } from '../script.ts'
+import * as ikeAuth from './ike-auth.ts'
+import * as ikeSaInit from './ike-sa-init.ts'
+
+/**
+ * Begins an IKE SA to the connection's peer. It exists at once, with the first addresses that the configuration has;
+ * names are resolved and the source address is looked up by its first task.
+ */
+export function connect(core: Core, connection: Connection, plan: ChildPlan | undefined, remote?: string): IkeSa {
+  const sa = new IkeSa(core, {
+    role: 'initiator',
+    spiI: core.newSpi(),
+    spiR: 0n,
+    local: {
+      address: firstHost(connection.localAddresses) ?? '%any',
+      port: connection.localPort || core.settings.portIke,
+    },
+    remote: { address: remote ?? firstHost(connection.remoteAddresses) ?? '%any', port: connection.remotePort || 500 },
+    connection,
+  })
+  sa.state = 'CONNECTING'
+  const failed = (error: Error | undefined): void => {
+    if (error !== undefined) report(sa, error)
+    plan?.failed(error?.message ?? 'IKE_SA was closed')
+    sa.destroy()
+  }
+  const task: Task = {
+    names: taskNames,
+    script: () => setUp(sa, plan),
+    failed,
+    ...(plan && { child: plan.config.name }),
+  }
+  sa.enqueue(task)
+  return sa
+}
+
+const taskNames: readonly string[] = [
+  'IKE_VENDOR',
+  'IKE_INIT',
+  'IKE_NATD',
+  'IKE_CERT_PRE',
+  'IKE_AUTH',
+  'IKE_CERT_POST',
+  'IKE_CONFIG',
+  'IKE_AUTH_LIFETIME',
+  'IKE_MOBIKE',
+  'IKE_ESTABLISH',
+  'CHILD_CREATE',
+]
+
+function* setUp(sa: IkeSa, plan: ChildPlan | undefined): Script<void> {
+  const { core, connection } = sa
+  assert(connection, 'an initiator has a connection')
+  const tries = connection.keyingTries
+  for (let attempt = 1; ; attempt++) {
+    yield* findAddresses(sa, connection)
+    core.log('IKE', 0, `initiating IKE_SA ${sa.name} to ${sa.remote.address}`, sa)
+    try {
+      yield* ikeSaInit.initiate(sa)
+      yield* ikeAuth.initiate(sa, plan)
+      return
+    } catch (error) {
+      if (!(error instanceof ExchangeTimeout) || sa.state === 'ESTABLISHED') throw error
+      if (tries !== 0 && attempt >= tries) throw error
+      core.log('IKE', 1, `peer not responding, trying again (${attempt + 1}/${tries})`, sa)
+      sa.restart()
+      const port = connection.localPort || core.settings.portIke
+      sa.moveTo({ ...sa.local, port }, { ...sa.remote, port: connection.remotePort || 500 })
+    }
+  }
+}
+
+/** Resolves the peer's name and asks the kernel from which address it would go there. */
+function* findAddresses(sa: IkeSa, connection: Connection): Script<void> {
+  const { core } = sa
+  let remote = sa.remote.address
+  if (remote === '%any') {
+    const name = connection.remoteAddresses.find((pattern) => pattern.kind === 'name')
+    if (name === undefined)
+      throw new LocalFailure(`unable to initiate to %any: give ${connection.name} a remote address`)
+    const ours = firstHost(connection.localAddresses)
+    const family = ours === undefined ? undefined : familyOf(ours)
+    const addresses = yield* run({ kind: 'resolve', name: name.name, ...(family && { family }) })
+    core.connections.resolved(name.name, addresses)
+    const [first] = addresses
+    if (first === undefined) throw new LocalFailure(`unable to resolve ${name.name}, initiate aborted`)
+    remote = first
+  }
+  let local = sa.local.address
+  if (local === '%any') {
+    const found = yield* kernel({ kind: 'route-lookup', remote })
+    if (found.source === undefined) throw new LocalFailure(`no route found to ${remote}, initiate aborted`)
+    local = found.source
+  }
+  sa.moveTo({ ...sa.local, address: local }, { ...sa.remote, address: remote })
+}
+
+function firstHost(patterns: readonly AddressPattern[]): string | undefined {
+  return patterns.find((pattern) => pattern.kind === 'host')?.address
+}
+
+/** Says why a set-up failed, in charon's words where tools look for them. */
+function report(sa: IkeSa, error: Error): void {
+  const { core } = sa
+  if (error instanceof ExchangeTimeout) {
+    core.alert('peer-init-unreachable', sa)
+    core.log('IKE', 1, 'establishing IKE_SA failed, peer not responding', sa)
+    return
+  }
+  // What we refused has been logged where it was found.
+  if (error instanceof Refusal) return
+  if (error instanceof PeerRefused && error.notify === NOTIFY.NO_PROPOSAL_CHOSEN)
+    core.alert('proposal-mismatch-ike', sa)
+  if (error instanceof LocalFailure) core.alert('local-auth-failed', sa)
+  core.log('IKE', 1, error.message, sa)
+}

@@ -1,0 +1,113 @@
+/**
+ * Deletion, RFC 7296 §1.4.1: of a Child SA, each side names its own inbound SPI and the answer names the other one;
+ * of an IKE SA, an empty answer ends it.
+ *
+ *   HDR, SK {D}  -->
+ *                <--  HDR, SK {[D]}
+ */
+import { formatIdentity } from '../../pki/identity.ts'
+import { EXCHANGE, PROTOCOL } from '../../wire/numbers.ts'
+import type { DPayload, Payload } from '../../wire/payloads/index.ts'
+import { formatSelectors } from '../../wire/selector.ts'
+import { hex, spiBytes32 } from '../child-negotiation.ts'
+import type { ChildSa } from '../child-sa.ts'
+import { ExchangeTimeout } from '../errors.ts'
+import type { IkeSa } from '../ike-sa.ts'
+import { request, type Script } from '../script.ts'
+import { ikeSaView } from '../views.ts'
+
+/** Tells the peer that one Child SA is gone, by our inbound SPI; the answer needs no look: ours is gone already. */
+export function* deleteChild(sa: IkeSa, protocol: number, spiIn: number): Script<void> {
+  const payload: DPayload = { type: 'D', protocol, spiSize: 4, spis: [spiBytes32(spiIn)] }
+  yield* request(EXCHANGE.INFORMATIONAL, [payload])
+}
+
+/** As initiator: closes a Child SA on both sides. */
+export function* closeChild(sa: IkeSa, child: ChildSa): Script<void> {
+  const { core } = sa
+  if (!sa.children.has(child.uniqueId)) return
+  child.state = 'DELETING'
+  core.log('IKE', 0, closingLine(child), sa)
+  core.log('IKE', 1, `sending DELETE for ${child.protocol} CHILD_SA with SPI ${hex(child.spiIn)}`, sa)
+  yield* deleteChild(sa, PROTOCOL[child.protocol], child.spiIn)
+  gone(sa, child)
+}
+
+/** As initiator: closes the IKE SA with everything that belongs to it. A peer that does not answer changes nothing. */
+export function* closeIkeSa(sa: IkeSa): Script<void> {
+  const { core } = sa
+  core.log('IKE', 0, `deleting IKE_SA ${between(sa)}`, sa)
+  core.log('IKE', 1, `sending DELETE for IKE_SA ${sa.name}`, sa)
+  sa.deleting()
+  try {
+    yield* request(EXCHANGE.INFORMATIONAL, [ikeDelete()])
+  } catch (error) {
+    if (!(error instanceof ExchangeTimeout)) throw error
+  }
+  core.log('IKE', 0, 'IKE_SA deleted', sa)
+  sa.destroy()
+}
+
+/** The D payload that means the IKE SA of the message. */
+export function ikeDelete(): DPayload {
+  return { type: 'D', protocol: PROTOCOL.IKE, spiSize: 0, spis: [] }
+}
+
+/** As responder: removes what the peer deletes and names our halves of it. */
+export function respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): readonly Payload[] {
+  const { core } = sa
+  if (payloads.some(({ protocol }) => protocol === PROTOCOL.IKE)) {
+    core.log('IKE', 1, `received DELETE for IKE_SA ${sa.name}`, sa)
+    core.log('IKE', 0, `deleting IKE_SA ${between(sa)}`, sa)
+    sa.deleting()
+    core.log('IKE', 0, 'IKE_SA deleted', sa)
+    sa.whenAnswered(() => sa.close('deleted by peer'))
+    return []
+  }
+  const ours = new Map<number, Uint8Array[]>()
+  for (const { protocol, spis } of payloads) {
+    for (const spi of spis) {
+      const spiOut = new DataView(spi.slice().buffer).getUint32(0)
+      core.log(
+        'IKE',
+        1,
+        `received DELETE for ${protocol === PROTOCOL.AH ? 'AH' : 'ESP'} CHILD_SA with SPI ${hex(spiOut)}`,
+        sa,
+      )
+      const child = [...sa.children.values()].find(
+        (one) => one.spiOut === spiOut && PROTOCOL[one.protocol] === protocol,
+      )
+      if (child === undefined) {
+        core.log('IKE', 1, `CHILD_SA not found for SPI ${hex(spiOut)}, ignored`, sa)
+        continue
+      }
+      // RFC 7296 §1.4.1: when both delete at once, the answer does not name what our own request deletes.
+      const crossing = child.state === 'DELETING'
+      core.log('IKE', 0, closingLine(child), sa)
+      if (!crossing) ours.set(protocol, [...(ours.get(protocol) ?? []), spiBytes32(child.spiIn)])
+      gone(sa, child)
+    }
+  }
+  return [...ours].map(([protocol, spis]): DPayload => ({ type: 'D', protocol, spiSize: 4, spis }))
+}
+
+/** Takes a child down on our side and says so. */
+function gone(sa: IkeSa, child: ChildSa): void {
+  if (!sa.children.has(child.uniqueId)) return
+  child.state = 'DELETED'
+  sa.core.log('IKE', 1, `CHILD_SA ${child.name}{${child.uniqueId}} closed`, sa)
+  sa.core.event({ kind: 'child-updown', up: false, ikeSa: ikeSaView(sa, [child]) })
+  sa.removeChild(child)
+}
+
+function closingLine(child: ChildSa): string {
+  const { name, uniqueId, spiIn, spiOut, agreement } = child
+  const ts = `${formatSelectors(agreement.localTs)} === ${formatSelectors(agreement.remoteTs)}`
+  return `closing CHILD_SA ${name}{${uniqueId}} with SPIs ${hex(spiIn)}_i ${hex(spiOut)}_o and TS ${ts}`
+}
+
+/** `net[1] between 192.0.2.1[moon]...192.0.2.2[sun]` */
+export function between(sa: IkeSa): string {
+  const id = (identity: typeof sa.localId) => (identity === undefined ? '%any' : formatIdentity(identity))
+  return `${sa.name} between ${sa.local.address}[${id(sa.localId)}]...${sa.remote.address}[${id(sa.remoteId)}]`
+}

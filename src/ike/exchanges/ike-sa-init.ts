@@ -1,0 +1,394 @@
+/**
+ * IKE_SA_INIT, RFC 7296 §1.2, §2.6, §2.7:
+ *
+ *   HDR, SAi1, KEi, Ni  -->
+ *                      <--  HDR, SAr1, KEr, Nr, [CERTREQ]
+ *
+ * with a cookie when the responder is under load, and again with another group when the first was the wrong one:
+ *
+ *   HDR(A,0), SAi1, KEi, Ni  -->
+ *                      <--  HDR(A,0), N(COOKIE)
+ *   HDR(A,0), N(COOKIE), SAi1, KEi, Ni  -->
+ *                      <--  HDR(A,0), N(INVALID_KE_PAYLOAD)
+ *   HDR(A,0), N(COOKIE), SAi1, KEi', Ni  -->
+ *                      <--  HDR(A,B), SAr1, KEr, Nr
+ */
+
+import { algorithmName } from '../../config/algorithms.ts'
+import type { ConfiguredProposal, Connection } from '../../config/connection.ts'
+import { formatProposal } from '../../config/proposals.ts'
+import { keyExchange } from '../../crypto/key-exchange/key-exchange.ts'
+import { ikeKeys, skeyseed } from '../../crypto/keys.ts'
+import type { Secret } from '../../crypto/secret.ts'
+import { type Endpoint, formatEndpoint } from '../../wire/endpoint.ts'
+import { DecodeError } from '../../wire/errors.ts'
+import type { Header } from '../../wire/header.ts'
+import { decodeMessage, encodeMessage, type Message } from '../../wire/message.ts'
+import { describeMessage } from '../../wire/mnemonic.ts'
+import { EXCHANGE, NOTIFY, nameOf, TRANSFORM_TYPE } from '../../wire/numbers.ts'
+import type { NPayload, Payload } from '../../wire/payloads/index.ts'
+import { ShapeError, shape } from '../../wire/shape.ts'
+import { certificateRequest, readCertificateRequests, signatureHashes } from '../auth/signature.ts'
+import type { Core } from '../core.ts'
+import { assert, PeerRefused, Refusal } from '../errors.ts'
+import { IkeSa } from '../ike-sa.ts'
+import { refuseCritical, spiBytes } from '../messages.ts'
+import { detectNat, natDetection, noNat } from '../nat.ts'
+import { errorIn, find, has, notify } from '../notifies.ts'
+import { accepted, proposalOf, type Selected, type SelectionRules, select, suiteOf, transformOf } from '../proposals.ts'
+import { type Received, request, run, type Script } from '../script.ts'
+
+const requestShape = shape({ SA: 'one', KE: 'one', Nonce: 'one', N: 'many', CERTREQ: 'many' })
+const responseShape = shape({ SA: 'one', KE: 'one', Nonce: 'one', N: 'many', CERTREQ: 'many' })
+const refusalShape = shape({ N: 'many' })
+
+/** How long to wait for something better after an unauthenticated refusal. */
+const graceMs = 500
+/** Cookies and groups that a peer may ask for in a row before we stop believing it. */
+const mostRetries = 8
+
+/** As initiator: negotiates the algorithms, exchanges keys, learns of NATs, moves to port 4500. */
+export function* initiate(sa: IkeSa): Script<void> {
+  const { core, connection } = sa
+  assert(connection, 'an initiator has a connection')
+  const { proposals } = connection
+  const rules = selectionRules(core)
+  const groups = keyExchangesOf(proposals)
+  let [method] = groups
+  assert(method !== undefined, 'an IKE proposal has a key exchange')
+  const ni = core.random(32)
+  const proposalPayload: Payload = { type: 'SA', proposals: proposals.map((p, i) => proposalOf(p, i + 1, noSpi)) }
+  let pair = yield* run({ kind: 'key-exchange-generate', method })
+  let cookie: NPayload | undefined
+
+  for (let retries = 0; ; retries++) {
+    const wanted = method
+    const response = yield* request(
+      EXCHANGE.IKE_SA_INIT,
+      [
+        ...(cookie ? [cookie] : []),
+        proposalPayload,
+        { type: 'KE', method, data: pair.public },
+        { type: 'Nonce', nonce: ni },
+        ...capabilities(sa, connection),
+      ],
+      (received) => acceptable(received, proposals, rules, wanted, groups, retries),
+    )
+    const { N } = refusalShape(response.payloads)
+    const asked = find(N, NOTIFY.COOKIE)
+    if (asked !== undefined) {
+      // RFC 7296 §2.6: the same request again, with the cookie in front.
+      cookie = notify(NOTIFY.COOKIE, asked.data)
+      continue
+    }
+    const wrongGroup = find(N, NOTIFY.INVALID_KE_PAYLOAD)
+    if (wrongGroup !== undefined) {
+      const other = groupIn(wrongGroup)
+      core.log(
+        'IKE',
+        1,
+        `peer didn't accept key exchange method ${algorithmName(TRANSFORM_TYPE.KE, method)}, it requested ${algorithmName(TRANSFORM_TYPE.KE, other)}`,
+        sa,
+      )
+      pair.private[Symbol.dispose]()
+      method = other
+      pair = yield* run({ kind: 'key-exchange-generate', method })
+      continue
+    }
+
+    const answer = responseShape(response.payloads)
+    const selected = accepted(proposals, answer.SA.proposals, rules)
+    assert(selected, 'an unacceptable selection has been ignored')
+    core.log('CFG', 1, `selected proposal: ${formatProposal(selected)}`, sa)
+    using shared = yield* run({
+      kind: 'key-exchange-finish',
+      method,
+      private: pair.private,
+      peerPublic: answer.KE.data,
+    })
+    const sent = sa.lastInitRequest
+    assert(sent, 'the request was sent')
+    sa.spiR = spiRIn(response.bytes)
+    sa.init = { request: sent, response: response.bytes, ni, nr: answer.Nonce.nonce }
+    deriveKeys(sa, selected, shared)
+    learn(sa, answer.N)
+    readCertificateRequests(sa, answer.CERTREQ)
+    float(sa, connection)
+    return
+  }
+}
+
+/**
+ * As responder, before anything is stored: syntax, cookie, connection, proposal, group. Answers statelessly or begins
+ * an IKE SA.
+ */
+export function admit(core: Core, header: Header, bytes: Uint8Array, local: Endpoint, remote: Endpoint): void {
+  const refuse = (type: number, data?: Uint8Array) => {
+    const payloads = [notify(type, data)]
+    const message = statelessResponse(header, payloads)
+    core.log('ENC', 1, `generating ${describeMessage(message)}`)
+    const encoded = encodeMessage(message)
+    core.log('NET', 1, sendingLine(local, remote, encoded))
+    core.send(local, remote, encoded)
+  }
+  let payloads: ReturnType<typeof requestShape>
+  try {
+    const message = decodeMessage(bytes)
+    core.log('ENC', 1, `parsed ${describeMessage(message)}`)
+    refuseCritical(message.payloads)
+    payloads = requestShape(message.payloads)
+  } catch (error) {
+    core.drops.malformed++
+    core.alert('parse-error-body')
+    core.log('NET', 1, `invalid IKE_SA_INIT request from ${formatEndpoint(remote)}: ${messageOf(error)}`)
+    if (error instanceof Refusal) refuse(error.notify, error.data)
+    else if (error instanceof ShapeError) refuse(NOTIFY.INVALID_SYNTAX)
+    else if (!(error instanceof DecodeError)) throw error
+    return
+  }
+  const { SA, KE, Nonce, N } = payloads
+
+  const admitted = core.admission.decide(remote.address, header.spiI, Nonce.nonce, find(N, NOTIFY.COOKIE)?.data)
+  if (admitted.kind === 'dropped') {
+    core.drops.limits++
+    core.log('NET', 1, `ignoring IKE_SA setup from ${remote.address}, ${admitted.reason}`)
+    return
+  }
+  if (admitted.kind === 'cookie') return refuse(NOTIFY.COOKIE, admitted.cookie)
+
+  const candidates = core.connections.matching(local, remote)
+  if (candidates.length === 0) {
+    core.log('IKE', 1, `no IKE config found for ${local.address}...${remote.address}, sending NO_PROPOSAL_CHOSEN`)
+    return refuse(NOTIFY.NO_PROPOSAL_CHOSEN)
+  }
+  const chosen = selectFrom(core, candidates, SA.proposals)
+  if (chosen === undefined) {
+    core.log('IKE', 1, `remote host ${remote.address}: received proposals unacceptable`)
+    core.alert('proposal-mismatch-ike')
+    return refuse(NOTIFY.NO_PROPOSAL_CHOSEN)
+  }
+  const method = transformOf(chosen, TRANSFORM_TYPE.KE)?.id ?? 0
+  if (KE.method !== method) {
+    core.log(
+      'IKE',
+      1,
+      `key exchange method ${algorithmName(TRANSFORM_TYPE.KE, KE.method)} unacceptable, requesting ${algorithmName(TRANSFORM_TYPE.KE, method)}`,
+    )
+    return refuse(NOTIFY.INVALID_KE_PAYLOAD, Uint8Array.of(method >> 8, method & 0xff))
+  }
+  if (keyExchange(method)?.publicBytes !== KE.data.length) {
+    core.drops.malformed++
+    core.log(
+      'IKE',
+      1,
+      `key exchange data of ${KE.data.length} bytes for ${algorithmName(TRANSFORM_TYPE.KE, method)}, ignored`,
+    )
+    return refuse(NOTIFY.INVALID_SYNTAX)
+  }
+
+  const sa = new IkeSa(core, { role: 'responder', spiI: header.spiI, spiR: core.newSpi(), local, remote })
+  sa.state = 'CONNECTING'
+  sa.candidates = candidates
+  sa.selected = chosen
+  sa.beginHalfOpen(bytes)
+  core.log('IKE', 0, `${remote.address} is initiating IKE_SA ${sa.name}`, sa)
+  core.log('CFG', 1, `selected proposal: ${formatProposal(chosen)}`, sa)
+  const received = { exchange: header.exchange, messageId: 0, payloads: decodeMessage(bytes).payloads, bytes }
+  sa.theirs.busy = true
+  sa.respond(EXCHANGE.IKE_SA_INIT, received)
+}
+
+/** As responder: exchanges keys and answers. What was stateless about it has happened in `admit`. */
+export function* respond(sa: IkeSa, received: Received): Script<readonly Payload[]> {
+  const { core, selected } = sa
+  const { KE, Nonce, N, CERTREQ } = requestShape(received.payloads)
+  assert(selected, 'admit has selected a proposal')
+  const nr = core.random(32)
+  const ours = yield* run({ kind: 'key-exchange-respond', method: KE.method, peerPublic: KE.data }, (late) =>
+    late.shared[Symbol.dispose](),
+  )
+  using shared = ours.shared
+  const [connection] = sa.candidates
+  const remoteRounds = sa.candidates.flatMap(({ sendCertreq, remote }) => (sendCertreq ? remote : []))
+  const certreq = certificateRequest(sa, remoteRounds)
+  const answer: Payload[] = [
+    { type: 'SA', proposals: [proposalOf(selected, selected.number, noSpi)] },
+    { type: 'KE', method: KE.method, data: ours.public },
+    { type: 'Nonce', nonce: nr },
+    ...capabilities(sa, connection, N),
+  ]
+  if (certreq !== undefined) answer.splice(5, 0, certreq)
+  sa.init = { request: received.bytes, response: new Uint8Array(), ni: Nonce.nonce, nr }
+  deriveKeys(sa, selected, shared)
+  learn(sa, N)
+  readCertificateRequests(sa, CERTREQ)
+  return answer
+}
+
+/** Why a response does not count, or how. Nothing here is authenticated (RFC 7296 §2.21.1). */
+function acceptable(
+  received: Received,
+  proposals: readonly ConfiguredProposal[],
+  rules: SelectionRules,
+  method: number,
+  groups: readonly number[],
+  retries: number,
+): { failAfterMs: number; error: Error } | undefined {
+  const { N } = refusalShape(received.payloads)
+  const cookie = find(N, NOTIFY.COOKIE)
+  if (cookie !== undefined) {
+    if (retries >= mostRetries) throw new Error('too many cookies and groups in a row')
+    if (cookie.data.length === 0 || cookie.data.length > 64) throw new Error('a cookie has 1 to 64 octets')
+    return undefined
+  }
+  const wrongGroup = find(N, NOTIFY.INVALID_KE_PAYLOAD)
+  if (wrongGroup !== undefined) {
+    const other = groupIn(wrongGroup)
+    if (retries >= mostRetries) throw new Error('too many cookies and groups in a row')
+    if (other === method || !groups.includes(other)) {
+      const error = new PeerRefused(
+        NOTIFY.INVALID_KE_PAYLOAD,
+        `peer requested key exchange method ${algorithmName(TRANSFORM_TYPE.KE, other)}, which is not in our proposals: add it, or let the peer accept ${algorithmName(TRANSFORM_TYPE.KE, method)}`,
+      )
+      return { failAfterMs: graceMs, error }
+    }
+    return undefined
+  }
+  const refused = errorIn(N)
+  if (refused !== undefined) {
+    const name = nameOf(NOTIFY, refused.notify)
+    return { failAfterMs: graceMs, error: new PeerRefused(refused.notify, `received ${name} notify error`) }
+  }
+  const { SA, KE } = responseShape(received.payloads)
+  const selected = accepted(proposals, SA.proposals, rules)
+  if (selected === undefined) throw new Error('it selects what we did not propose')
+  if (KE.method !== method || transformOf(selected, TRANSFORM_TYPE.KE)?.id !== method) {
+    throw new Error('its key exchange method is not the one it selects')
+  }
+  if (keyExchange(method)?.responderBytes !== KE.data.length)
+    throw new Error('its key exchange data has a wrong length')
+  if (spiRIn(received.bytes) === 0n) throw new Error('it has no responder SPI')
+  return undefined
+}
+
+/** The first of several connections that has a proposal in common with the peer. */
+function selectFrom(
+  core: Core,
+  candidates: readonly Connection[],
+  received: Parameters<typeof select>[1],
+): Selected | undefined {
+  for (const [i, { proposals }] of candidates.entries()) {
+    const selected = select(proposals, received, selectionRules(core))
+    if (selected !== undefined) return selected
+    core.log('CFG', 1, `received proposals: ${received.map(formatReceived).join(', ')}`)
+    core.log('CFG', 1, `configured proposals: ${proposals.map(formatProposal).join(', ')}`)
+    if (i + 1 < candidates.length) core.log('IKE', 1, 'no matching proposal found, trying alternative config')
+  }
+  return undefined
+}
+
+function formatReceived(proposal: Parameters<typeof select>[1][number]): string {
+  return formatProposal({ protocol: 'IKE', transforms: proposal.transforms })
+}
+
+/** Derives and stores the seven keys of RFC 7296 §2.14. */
+function deriveKeys(sa: IkeSa, selected: Selected, shared: Secret): void {
+  const { init } = sa
+  assert(init, 'both nonces are known')
+  const suite = suiteOf(selected)
+  using seed = skeyseed(suite.prf, init.ni, init.nr, shared)
+  sa.selected = selected
+  sa.suite = suite
+  sa.keys = ikeKeys(suite, seed, init.ni, init.nr, spiBytes(sa.spiI), spiBytes(sa.spiR))
+}
+
+/** NAT detection, fragmentation, signature hashes: what we announce. A responder answers what was offered. */
+function capabilities(sa: IkeSa, connection: Connection | undefined, offered?: readonly NPayload[]): Payload[] {
+  const { core } = sa
+  const announce = (type: number) => offered === undefined || has(offered, type)
+  const fakeSource = connection?.encap ? core.random(20) : undefined
+  const payloads: Payload[] = []
+  if (announce(NOTIFY.NAT_DETECTION_SOURCE_IP)) {
+    payloads.push(...natDetection(sa.spiI, sa.spiR, sa.local, sa.remote, fakeSource))
+  }
+  if (connection?.fragmentation !== 'no' && announce(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)) {
+    payloads.push(notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED))
+  }
+  if (core.settings.signatureAuthentication && announce(NOTIFY.SIGNATURE_HASH_ALGORITHMS)) {
+    const hashes = Uint8Array.from(signatureHashes.flatMap((hash) => [hash >> 8, hash & 0xff]))
+    payloads.push(notify(NOTIFY.SIGNATURE_HASH_ALGORITHMS, hashes))
+  }
+  return payloads
+}
+
+/** Takes notice of what the peer announced. */
+function learn(sa: IkeSa, notifies: readonly NPayload[]): void {
+  const { core } = sa
+  const hashes = find(notifies, NOTIFY.SIGNATURE_HASH_ALGORITHMS)?.data
+  sa.peer = {
+    fragmentation: has(notifies, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED),
+    signatureHashes:
+      hashes &&
+      Array.from({ length: hashes.length >> 1 }, (_, i) => ((hashes[2 * i] ?? 0) << 8) | (hashes[2 * i + 1] ?? 0)),
+  }
+  // An initiator's hashes cover the addresses before it knew our SPI (RFC 7296 §2.23): SPIr is zero in the request.
+  const spiR = sa.role === 'responder' ? 0n : sa.spiR
+  const fake = (sa.connection ?? sa.candidates[0])?.encap ?? false
+  sa.nat = detectNat(notifies, sa.spiI, spiR, sa.local, sa.remote, fake) ?? noNat
+  if (sa.nat.remote) core.log('IKE', 1, 'remote host is behind NAT', sa)
+  if (sa.nat.local) core.log('IKE', 1, 'local host is behind NAT, sending keep alives', sa)
+  if (sa.nat.fake) core.log('IKE', 1, 'faking NAT situation to enforce UDP encapsulation', sa)
+}
+
+/** RFC 7296 §2.23: with a NAT the initiator moves to port 4500; with MOBIKE it does so in any case (RFC 4555 §3.3). */
+function float(sa: IkeSa, connection: Connection): void {
+  const { portIke, portNatT } = sa.core.settings
+  if (!sa.udpEncapsulation && !connection.mobike) return
+  if (sa.local.port !== portIke || sa.remote.port !== 500) return
+  sa.moveTo({ ...sa.local, port: portNatT }, { ...sa.remote, port: 4500 })
+}
+
+/** Key exchange methods of our proposals, in order, without repetition. */
+function keyExchangesOf(proposals: readonly ConfiguredProposal[]): number[] {
+  const methods = proposals.flatMap(({ transforms }) =>
+    transforms.flatMap(({ type, id }) => (type === TRANSFORM_TYPE.KE && id !== 0 ? [id] : [])),
+  )
+  return [...new Set(methods)]
+}
+
+export function selectionRules(core: Core): SelectionRules {
+  const { preferConfiguredProposals, acceptPrivateAlgs } = core.settings
+  return { preferConfigured: preferConfiguredProposals, acceptPrivate: acceptPrivateAlgs }
+}
+
+function groupIn({ data }: NPayload): number {
+  return ((data[0] ?? 0) << 8) | (data[1] ?? 0)
+}
+
+function spiRIn(bytes: Uint8Array): bigint {
+  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(8)
+}
+
+function statelessResponse(header: Header, payloads: readonly Payload[]): Message {
+  const { spiI, exchange, messageId } = header
+  return {
+    spiI,
+    spiR: 0n,
+    major: 2,
+    minor: 0,
+    exchange,
+    flags: { initiator: false, response: true },
+    messageId,
+    payloads,
+  }
+}
+
+function sendingLine(local: Endpoint, remote: Endpoint, bytes: Uint8Array): string {
+  return `sending packet: from ${formatEndpoint(local)} to ${formatEndpoint(remote)} (${bytes.length} bytes)`
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+const noSpi = new Uint8Array()

@@ -1,0 +1,31 @@
+/**
+ * INFORMATIONAL as responder, RFC 7296 §1.4: deletes, notifies, or nothing at all (a liveness check).
+ *
+ *   HDR, SK {[N,] [D,] [CP,] ...}  -->
+ *                <--  HDR, SK {[N,] [D,] [CP], ...}
+ */
+import { FIRST_STATUS, NOTIFY, nameOf } from '../../wire/numbers.ts'
+import type { Payload } from '../../wire/payloads/index.ts'
+import { shape } from '../../wire/shape.ts'
+import type { IkeSa } from '../ike-sa.ts'
+import { refuseCritical } from '../messages.ts'
+import type { Received, Script } from '../script.ts'
+import { respondToDelete } from './delete.ts'
+
+const requestShape = shape({ D: 'many', N: 'many' })
+
+// biome-ignore lint/correctness/useYield: an answer that waits for nothing is a script as well
+export function* respond(sa: IkeSa, received: Received): Script<readonly Payload[]> {
+  refuseCritical(received.payloads)
+  const { D, N } = requestShape(received.payloads)
+  for (const { notify } of N) {
+    if (notify >= FIRST_STATUS) continue
+    sa.core.log('IKE', 1, `received ${nameOf(NOTIFY, notify)} notify error`, sa)
+    if (notify === NOTIFY.AUTHENTICATION_FAILED) {
+      // RFC 7296 §2.21.2: the initiator did not believe us; the IKE SA is dead.
+      sa.core.alert('local-auth-failed', sa)
+      sa.whenAnswered(() => sa.close('refused by peer'))
+    }
+  }
+  return D.length > 0 ? respondToDelete(sa, D) : []
+}

@@ -1,0 +1,603 @@
+/** An IKE SA: who the two ends are, what was negotiated, its children, and the exchanges that run on it. */
+import type { Connection } from '../config/connection.ts'
+import type { IkeKeys, IkeSuite } from '../crypto/keys.ts'
+import type { Identity } from '../pki/identity.ts'
+import { type Endpoint, formatEndpoint } from '../wire/endpoint.ts'
+import type { Header } from '../wire/header.ts'
+import { EXCHANGE, nameOf } from '../wire/numbers.ts'
+import type { Payload } from '../wire/payloads/index.ts'
+import type { ChildSa } from './child-sa.ts'
+import { type Core, initRequestKey } from './core.ts'
+import { Defect, ExchangeTimeout, Refusal } from './errors.ts'
+import { ikeDelete } from './exchanges/delete.ts'
+import { Reassembly } from './fragments.ts'
+import { logGenerating, logParsed, open, protect, type Readable } from './messages.ts'
+import { type NatState, noNat } from './nat.ts'
+import type { Selected } from './proposals.ts'
+import { refusalFor } from './refuse.ts'
+import { responders } from './responders.ts'
+import { Process, type Waiter } from './runner.ts'
+import type { Accept, Received, ReplyEffect, RequestEffect, RunEffect, Script, SleepEffect } from './script.ts'
+import type { Timer } from './timers.ts'
+import type { IkeSaState } from './view.ts'
+import { ikeSaView } from './views.ts'
+import { RequestWindow, ResponseWindow, retransmitDelayMs } from './window.ts'
+
+/** Work of our own on an IKE SA: one at a time, in the order of the queue. */
+export interface Task {
+  /** charon's task names, for listings. */
+  readonly names: readonly string[]
+  readonly script: () => Script<void>
+  /** Called when the script threw, or when the SA went before or while it ran (`error` is undefined then). */
+  readonly failed: (error: Error | undefined) => void
+  readonly done?: () => void
+  /** The child this is about, to find duplicates. */
+  readonly child?: string
+}
+
+/** What the peer announced in IKE_SA_INIT. */
+export interface PeerSupport {
+  readonly fragmentation: boolean
+  /** Hash algorithms of RFC 7427; undefined if the peer does not know it. */
+  readonly signatureHashes: readonly number[] | undefined
+}
+
+/** The octets and nonces of IKE_SA_INIT, which authentication covers. */
+export interface InitTranscript {
+  readonly request: Uint8Array
+  readonly response: Uint8Array
+  readonly ni: Uint8Array
+  readonly nr: Uint8Array
+}
+
+export class IkeSa {
+  readonly core: Core
+  readonly uniqueId: number
+  /** The original role: the I flag of every message. */
+  readonly role: 'initiator' | 'responder'
+  spiI: bigint
+  spiR: bigint
+  local: Endpoint
+  remote: Endpoint
+  state: IkeSaState = 'CREATED'
+  connection: Connection | undefined
+  /** As responder: connections that fit by address, until IKE_AUTH has chosen. */
+  candidates: readonly Connection[] = []
+  localId: Identity | undefined
+  remoteId: Identity | undefined
+  selected: Selected | undefined
+  suite: IkeSuite | undefined
+  keys: IkeKeys | undefined
+  init: InitTranscript | undefined
+  /** The IKE_SA_INIT request as last sent; the one that was answered becomes part of `init`. */
+  lastInitRequest: Uint8Array | undefined
+  peer: PeerSupport = { fragmentation: false, signatureHashes: undefined }
+  nat: NatState = noNat
+  /** The peer asked for certificates. */
+  certificatesRequested = false
+  /** Key ids of the CAs that the peer asked for in CERTREQ. */
+  requestedCas: readonly Uint8Array[] = []
+  establishedAtMs: number | undefined
+  rekeyAtMs: number | undefined
+  reauthAtMs: number | undefined
+  /** When the last authenticated message of the peer came. */
+  lastHeardMs: number
+  /** Child SAs by unique id. */
+  readonly children: Map<number, ChildSa> = new Map()
+  readonly ours: RequestWindow = new RequestWindow()
+  readonly theirs: ResponseWindow = new ResponseWindow()
+  /** Releases the place among the half-open SAs (responder). */
+  leaveHalfOpen: (() => void) | undefined
+  #halfOpenTimer: Timer | undefined
+  /** How many messages have been sealed under the keys of this SA. */
+  #sealed = 0n
+  #destroyed = false
+  readonly #requests = new Reassembly()
+  readonly #responses = new Reassembly()
+  readonly #queue: Task[] = []
+  #active: { readonly task: Task; readonly process: Process<void> } | undefined
+  /** Whose request is outstanding, and what it demands of the response. */
+  #requester: { readonly waiter: Waiter; readonly accept: Accept | undefined } | undefined
+  #responder: { readonly process: Process<readonly Payload[]>; readonly exchange: number; waiting: boolean } | undefined
+  readonly #destroyListeners: (() => void)[] = []
+  readonly #establishedListeners: (() => void)[] = []
+
+  constructor(
+    core: Core,
+    options: {
+      role: 'initiator' | 'responder'
+      spiI: bigint
+      spiR: bigint
+      local: Endpoint
+      remote: Endpoint
+      connection?: Connection
+    },
+  ) {
+    this.core = core
+    this.uniqueId = core.nextIkeId()
+    this.role = options.role
+    this.spiI = options.spiI
+    this.spiR = options.spiR
+    this.local = options.local
+    this.remote = options.remote
+    this.connection = options.connection
+    this.lastHeardMs = core.now
+    core.sas.set(this.uniqueId, this)
+    core.bySpi.set(this.localSpi, this)
+  }
+
+  get name(): string {
+    return `${this.connection?.name ?? '(unnamed)'}[${this.uniqueId}]`
+  }
+
+  get localSpi(): bigint {
+    return this.role === 'initiator' ? this.spiI : this.spiR
+  }
+
+  get destroyed(): boolean {
+    return this.#destroyed
+  }
+
+  /** Whether ESP goes inside UDP (RFC 7296 §2.23): as soon as there is a NAT, or we pretend there is. */
+  get udpEncapsulation(): boolean {
+    return this.nat.local || this.nat.remote || this.nat.fake
+  }
+
+  /** `net[3] between 192.0.2.1[moon]...192.0.2.2[sun]` needs both ids; this is the part for messages. */
+  get endpoints(): string {
+    return `${formatEndpoint(this.local)} and ${formatEndpoint(this.remote)}`
+  }
+
+  // --- our own work ---------------------------------------------------------------------------------------------
+
+  get queuedTasks(): readonly Task[] {
+    return this.#queue
+  }
+
+  get activeTask(): Task | undefined {
+    return this.#active?.task
+  }
+
+  /** The exchange in which the peer is being answered, for listings. */
+  get respondingTo(): number | undefined {
+    return this.#responder?.exchange
+  }
+
+  enqueue(task: Task): void {
+    if (this.#destroyed) {
+      task.failed(undefined)
+      return
+    }
+    this.#queue.push(task)
+    this.#next()
+  }
+
+  #next(): void {
+    if (this.#active !== undefined || this.#destroyed) return
+    const task = this.#queue.shift()
+    if (task === undefined) return
+    const process: Process<void> = new Process(task.script(), this.#performer, (outcome) => {
+      this.#active = undefined
+      this.ours.close()
+      if (outcome.kind === 'failed') {
+        if (outcome.error instanceof Defect || isProgrammingError(outcome.error)) this.#defect(outcome.error)
+        task.failed(outcome.error)
+      } else {
+        task.done?.()
+      }
+      this.#next()
+    })
+    this.#active = { task, process }
+    process.start()
+  }
+
+  // --- what scripts ask for ---------------------------------------------------------------------------------------
+
+  readonly #performer = {
+    request: (waiter: Waiter, effect: RequestEffect): void => this.#request(waiter, effect),
+    reply: (_waiter: Waiter, effect: ReplyEffect): void => this.#reply(effect),
+    run: (waiter: Waiter, effect: RunEffect): void => this.core.runJob(waiter, effect),
+    sleep: (waiter: Waiter, effect: SleepEffect): void => this.core.sleep(waiter, effect),
+  }
+
+  #request(waiter: Waiter, effect: RequestEffect): void {
+    if (this.ours.outstanding !== undefined) throw new Defect('a request while another is outstanding')
+    // RFC 7296 §2.2: IKE_SA_INIT is always message 0, also when it is repeated with a cookie or another group.
+    const messageId = effect.exchange === EXCHANGE.IKE_SA_INIT ? 0 : this.ours.nextId
+    this.ours.nextId = messageId + 1
+    const datagrams = this.#encode(effect.exchange, false, messageId, effect.payloads)
+    if (effect.exchange === EXCHANGE.IKE_SA_INIT) this.lastInitRequest = datagrams[0]
+    this.#requester = { waiter, accept: effect.accept }
+    this.ours.outstanding = { messageId, exchange: effect.exchange, datagrams, sent: 0, timer: undefined }
+    waiter.onAbandon(() => this.ours.close())
+    this.#transmit()
+  }
+
+  #transmit(): void {
+    const { outstanding } = this.ours
+    if (outstanding === undefined) return
+    const { settings, random } = this.core
+    this.#sendAll(outstanding.datagrams)
+    const draw = settings.retransmitJitter > 0 ? (random(1)[0] ?? 0) / 256 : 0
+    const delay = retransmitDelayMs(settings, outstanding.sent, draw)
+    outstanding.sent++
+    outstanding.timer = this.core.timers.set(this.core.now + delay, () => {
+      if (outstanding.sent > settings.retransmitTries) {
+        this.core.log('IKE', 1, `giving up after ${settings.retransmitTries} retransmits`, this)
+        this.core.alert('retransmit-send-timeout', this)
+        const requester = this.#requester
+        this.ours.close()
+        requester?.waiter.fail(new ExchangeTimeout(outstanding.exchange))
+        return
+      }
+      this.core.log(
+        'IKE',
+        1,
+        `retransmit ${outstanding.sent} of request with message ID ${outstanding.messageId}`,
+        this,
+      )
+      this.core.alert('retransmit-send', this)
+      this.#transmit()
+    })
+  }
+
+  #reply(effect: ReplyEffect): void {
+    const responder = this.#responder
+    if (responder === undefined) throw new Defect('a reply without a request')
+    this.#answer(responder.exchange, effect.payloads)
+    responder.waiting = true
+  }
+
+  #answer(exchange: number, payloads: readonly Payload[]): void {
+    const datagrams = this.#encode(exchange, true, this.theirs.expected, payloads)
+    if (exchange === EXCHANGE.IKE_SA_INIT && this.init !== undefined) {
+      this.init = { ...this.init, response: datagrams[0] ?? this.init.response }
+    }
+    this.theirs.answered(datagrams)
+    this.#sendAll(datagrams)
+  }
+
+  #encode(exchange: number, response: boolean, messageId: number, payloads: readonly Payload[]): readonly Uint8Array[] {
+    logGenerating(this, exchange, response, messageId, payloads)
+    return protect(this, { exchange, response, messageId, payloads }, () => this.#sealed++)
+  }
+
+  #sendAll(datagrams: readonly Uint8Array[]): void {
+    for (const datagram of datagrams) {
+      this.core.log(
+        'NET',
+        1,
+        `sending packet: from ${formatEndpoint(this.local)} to ${formatEndpoint(this.remote)} (${datagram.length} bytes)`,
+        this,
+      )
+      this.core.send(this.local, this.remote, datagram)
+    }
+  }
+
+  // --- what the peer sends ----------------------------------------------------------------------------------------
+
+  /** A datagram with our SPI. Nothing in it is authenticated yet. */
+  receive(header: Header, bytes: Uint8Array, local: Endpoint, remote: Endpoint): void {
+    if (header.flags.response) this.#receiveResponse(header, bytes)
+    else this.#receiveRequest(header, bytes, local, remote)
+  }
+
+  /** The peer repeated its IKE_SA_INIT request: it gets the same answer, as long as nothing has followed. */
+  retransmittedInit(): void {
+    if (this.theirs.verdict(0) !== 'retransmission') return
+    this.core.log('IKE', 1, 'received retransmit of request with ID 0, retransmitting response', this)
+    this.core.alert('retransmit-receive', this)
+    this.#sendAll(this.theirs.cached)
+  }
+
+  #receiveResponse(header: Header, bytes: Uint8Array): void {
+    const { outstanding } = this.ours
+    const requester = this.#requester
+    if (
+      outstanding === undefined ||
+      requester === undefined ||
+      outstanding.messageId !== header.messageId ||
+      outstanding.exchange !== header.exchange
+    ) {
+      this.core.drops.unexpected++
+      return
+    }
+    const opened = this.#open(header, bytes, this.#responses)
+    if (opened === undefined) return
+    if (opened.kind === 'malformed') {
+      // RFC 7296 §2.21: what was decrypted comes from the peer, and it does not speak our protocol.
+      if (header.exchange === EXCHANGE.IKE_SA_INIT) return
+      this.ours.close()
+      requester.waiter.fail(opened.error)
+      return
+    }
+    logParsed(this, header, opened.payloads)
+    const received: Received = { ...opened, exchange: header.exchange, messageId: header.messageId, bytes }
+    try {
+      const later = requester.accept?.(received)
+      if (later !== undefined) {
+        outstanding.timer?.clear()
+        outstanding.timer = this.core.timers.set(this.core.now + later.failAfterMs, () => {
+          this.ours.close()
+          requester.waiter.fail(later.error)
+        })
+        return
+      }
+    } catch (error) {
+      this.core.drops.unexpected++
+      this.core.log('NET', 1, `ignoring response: ${error instanceof Error ? error.message : String(error)}`, this)
+      return
+    }
+    if (outstanding.sent > 1) this.core.alert('retransmit-send-cleared', this)
+    this.lastHeardMs = this.core.now
+    this.ours.close()
+    requester.waiter.resume(received)
+  }
+
+  #receiveRequest(header: Header, bytes: Uint8Array, local: Endpoint, remote: Endpoint): void {
+    switch (this.theirs.verdict(header.messageId)) {
+      case 'in-progress':
+        this.core.drops.unexpected++
+        return
+      case 'outside':
+        this.core.drops.unexpected++
+        this.core.log(
+          'NET',
+          1,
+          `received message ID ${header.messageId}, expected ${this.theirs.expected}, ignored`,
+          this,
+        )
+        return
+      case 'retransmission':
+        if (this.#open(header, bytes, undefined) === undefined) return
+        this.core.log(
+          'IKE',
+          1,
+          `received retransmit of request with ID ${header.messageId}, retransmitting response`,
+          this,
+        )
+        this.core.alert('retransmit-receive', this)
+        this.#sendAll(this.theirs.cached)
+        return
+      case 'new':
+        break
+    }
+    const opened = this.#open(header, bytes, this.#requests)
+    if (opened === undefined) return
+    this.lastHeardMs = this.core.now
+    // An authenticated request shows where the peer is now (RFC 7296 §2.23): also how it moves to port 4500.
+    this.follow(local, remote)
+    this.theirs.busy = true
+    if (opened.kind === 'malformed') {
+      this.core.alert('parse-error-body', this)
+      this.#responder = undefined
+      this.#refuse(header.exchange, opened.error)
+      return
+    }
+    logParsed(this, header, opened.payloads)
+    const received: Received = { ...opened, exchange: header.exchange, messageId: header.messageId, bytes }
+    const responder = this.#responder
+    if (responder?.waiting) {
+      responder.waiting = false
+      if (responder.exchange === header.exchange) {
+        responder.process.resume(received)
+        return
+      }
+      this.#responder = undefined
+      responder.process.end()
+    }
+    this.respond(header.exchange, received)
+  }
+
+  /** Runs the script that answers a request; what it returns, or the refusal it throws, is the response. */
+  respond(exchange: number, received: Received): void {
+    const script = responders(exchange, this, received)
+    if (script === undefined) {
+      this.#refuse(exchange, new Refusal(0, `unexpected exchange ${nameOf(EXCHANGE, exchange)}`))
+      return
+    }
+    const process: Process<readonly Payload[]> = new Process(script, this.#performer, (outcome) => {
+      this.#responder = undefined
+      if (this.#destroyed) return
+      if (outcome.kind === 'returned') this.#answer(exchange, outcome.value)
+      else this.#refuse(exchange, outcome.error)
+      this.afterAnswer()
+    })
+    this.#responder = { process, exchange, waiting: false }
+    process.start()
+  }
+
+  /** What a responding script wants done once its answer is on the way. */
+  #afterAnswer: (() => void) | undefined
+
+  whenAnswered(action: () => void): void {
+    this.#afterAnswer = action
+  }
+
+  afterAnswer(): void {
+    const action = this.#afterAnswer
+    this.#afterAnswer = undefined
+    action?.()
+  }
+
+  #refuse(exchange: number, error: Error): void {
+    if (error instanceof Defect || isProgrammingError(error)) this.#defect(error)
+    const refusal = refusalFor(error, exchange)
+    this.core.log('IKE', 1, refusal.message, this)
+    if (refusal.payloads !== undefined) this.#answer(exchange, refusal.payloads)
+    else this.theirs.busy = false
+    if (refusal.endsSa) this.destroy()
+  }
+
+  #open(header: Header, bytes: Uint8Array, reassembly: Reassembly | undefined): Readable | undefined {
+    const opened = open(this, header, bytes, reassembly)
+    if (opened.kind === 'dropped') {
+      if (opened.forged) this.core.drops.forged++
+      this.core.log('ENC', 1, opened.reason, this)
+      return undefined
+    }
+    return opened.kind === 'incomplete' ? undefined : opened
+  }
+
+  /** An authentic packet came from there: keeps up with a NAT, and with the move to port 4500. */
+  follow(local: Endpoint, remote: Endpoint): void {
+    const moved = remote.address !== this.remote.address || remote.port !== this.remote.port
+    const here = local.address !== this.local.address || local.port !== this.local.port
+    if (!moved && !here) return
+    // Without a NAT an established SA changes its addresses by MOBIKE only (RFC 7296 §2.23).
+    if (this.state === 'ESTABLISHED' && !this.nat.remote) return
+    this.moveTo(local, remote)
+    if (this.children.size > 0) this.enqueue(moveChildren(this))
+  }
+
+  /** Changes the endpoints of this SA. */
+  moveTo(local: Endpoint, remote: Endpoint): void {
+    this.local = local
+    this.remote = remote
+  }
+
+  // --- beginning and end ------------------------------------------------------------------------------------------
+
+  /** Chooses a new SPI and forgets all messages: a fresh attempt of an initiator. */
+  restart(): void {
+    this.core.bySpi.delete(this.localSpi)
+    this.spiI = this.core.newSpi()
+    this.spiR = 0n
+    this.core.bySpi.set(this.spiI, this)
+    this.ours.close()
+    this.ours.nextId = 0
+    this.#forgetKeys()
+    this.nat = noNat
+  }
+
+  /** As responder: counts as half-open until `established`, and no longer than the configured time. */
+  beginHalfOpen(request: Uint8Array): void {
+    const { core } = this
+    const key = initRequestKey(this.remote, request)
+    core.byInitRequest.set(key, this)
+    this.leaveHalfOpen = core.admission.enter(this.remote.address)
+    this.onDestroy(() => core.byInitRequest.delete(key))
+    this.#halfOpenTimer = core.timers.set(core.now + core.settings.halfOpenTimeoutSeconds * 1000, () => {
+      core.log('JOB', 1, `deleting half open IKE_SA ${this.name} with ${this.remote.address} after timeout`, this)
+      core.alert('half-open-timeout', this)
+      this.destroy()
+    })
+  }
+
+  /** The peer is authenticated. */
+  established(): void {
+    this.state = 'ESTABLISHED'
+    this.establishedAtMs = this.core.now
+    this.#halfOpenTimer?.clear()
+    this.leaveHalfOpen?.()
+    for (const listener of this.#establishedListeners.splice(0)) listener()
+  }
+
+  /** The SA is on its way out: charon raises the down event of the IKE SA here, before those of its children. */
+  deleting(): void {
+    const wasUp = this.state === 'ESTABLISHED' || this.state === 'REKEYING'
+    this.state = 'DELETING'
+    if (wasUp) this.core.event({ kind: 'ike-updown', up: false, ikeSa: ikeSaView(this) })
+  }
+
+  /** Ends an SA that was up without asking the peer: down events, then everything is removed. */
+  close(reason: string): void {
+    if (this.#destroyed) return
+    this.core.log('IKE', 2, `closing IKE_SA ${this.name}: ${reason}`, this)
+    if (this.state !== 'DELETING') this.deleting()
+    this.destroy()
+  }
+
+  /**
+   * Tells the peer with one DELETE that nobody waits for, and ends the SA at once: for a shutdown and for
+   * `terminate --force`. An SA without keys has nothing to tell.
+   */
+  abandon(): void {
+    if (this.#destroyed) return
+    if (this.state === 'ESTABLISHED' && this.keys !== undefined) {
+      const messageId = this.ours.nextId
+      this.ours.nextId++
+      this.#sendAll(this.#encode(EXCHANGE.INFORMATIONAL, false, messageId, [ikeDelete()]))
+    }
+    this.close('abandoned')
+  }
+
+  /** Takes back all work that has not begun. */
+  cancelQueued(): void {
+    for (const task of this.#queue.splice(0)) task.failed(undefined)
+  }
+
+  /** Calls `listener` once both sides are authenticated. */
+  onEstablished(listener: () => void): void {
+    this.#establishedListeners.push(listener)
+  }
+
+  /** Calls `listener` when this SA is gone. */
+  onDestroy(listener: () => void): void {
+    this.#destroyListeners.push(listener)
+  }
+
+  /** Removes everything: scripts, timers, children, keys. The peer is not told. */
+  destroy(): void {
+    if (this.#destroyed) return
+    this.#destroyed = true
+    const { core } = this
+    if (this.state !== 'DELETING') this.state = 'DESTROYING'
+    core.sas.delete(this.uniqueId)
+    if (core.bySpi.get(this.localSpi) === this) core.bySpi.delete(this.localSpi)
+    this.ours.close()
+    this.#halfOpenTimer?.clear()
+    this.leaveHalfOpen?.()
+    this.#responder?.process.end()
+    const active = this.#active
+    this.#active = undefined
+    active?.process.end()
+    for (const child of [...this.children.values()]) {
+      if (child.state === 'INSTALLED' || child.state === 'DELETING') {
+        core.event({ kind: 'child-updown', up: false, ikeSa: ikeSaView(this, [child]) })
+      }
+      this.removeChild(child)
+    }
+    const tasks = this.#queue.splice(0)
+    active?.task.failed(undefined)
+    for (const task of tasks) task.failed(undefined)
+    for (const listener of this.#destroyListeners.splice(0)) listener()
+    this.#forgetKeys()
+  }
+
+  /** Takes a child out of the kernel and forgets it. */
+  removeChild(child: ChildSa): void {
+    if (!this.children.delete(child.uniqueId)) return
+    child.uninstall(this.core, this)
+    this.core.reqids.release(child.reqid)
+  }
+
+  #forgetKeys(): void {
+    this.keys?.[Symbol.dispose]()
+    this.keys = undefined
+    this.suite = undefined
+    this.init = undefined
+  }
+
+  #defect(error: Error): void {
+    this.core.defect(error, this)
+  }
+}
+
+/** Errors of the language are mistakes of ours, whoever made us make them. */
+function isProgrammingError(error: Error): boolean {
+  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError
+}
+
+/** Has the kernel's states follow the IKE SA to its present addresses. */
+function moveChildren(sa: IkeSa): Task {
+  return {
+    names: ['IKE_MOBIKE'],
+    *script() {
+      for (const child of [...sa.children.values()]) yield* child.move(sa)
+    },
+    failed: (error) => {
+      if (error !== undefined) sa.core.log('KNL', 1, error.message, sa, 'error')
+    },
+  }
+}

@@ -1,0 +1,121 @@
+/** Bringing up a child: over an IKE SA that is there, or over a new one. */
+import type { ChildConfig, Connection } from '../config/connection.ts'
+import { sameConnection } from '../config/equality.ts'
+import { ChildPlan } from './child-plan.ts'
+import type { ChildSa } from './child-sa.ts'
+import type { Core } from './core.ts'
+import { ExchangeTimeout } from './errors.ts'
+import { connect } from './exchanges/connect.ts'
+import * as createChildSa from './exchanges/create-child-sa.ts'
+import { closeChild, closeIkeSa } from './exchanges/delete.ts'
+import type { IkeSa } from './ike-sa.ts'
+
+/** Starts to bring up `plan`'s child; the plan's listeners hear how it ends. Returns the IKE SA that works on it. */
+export function initiate(core: Core, connection: Connection, plan: ChildPlan): IkeSa {
+  const sa = reusable(core, connection)
+  if (sa === undefined) return connect(core, connection, plan)
+  const { config } = plan
+  const existing = [...sa.children.values()].find(
+    (child) => child.config.name === config.name && child.state === 'INSTALLED',
+  )
+  const queued = [sa.activeTask, ...sa.queuedTasks].some((task) => task?.child === config.name)
+  if (existing !== undefined || queued) {
+    const other = existing === undefined ? 'a CHILD_SA that is being created' : `{${existing.uniqueId}}`
+    const message = `not establishing CHILD_SA ${config.name} due to existing duplicate ${other}`
+    core.log('IKE', 1, message, sa)
+    plan.failed(message)
+    return sa
+  }
+  sa.enqueue({
+    names: ['CHILD_CREATE'],
+    child: config.name,
+    script: () => createChildSa.initiate(sa, plan),
+    failed: (error) => {
+      plan.failed(error?.message ?? 'IKE_SA was closed')
+      if (error !== undefined) peerLost(sa, error)
+    },
+  })
+  return sa
+}
+
+/** An IKE SA of an equal connection that can take another child (CHARON 2.2). */
+export function reusable(core: Core, connection: Connection): IkeSa | undefined {
+  if (!core.settings.reuseIkeSa) return undefined
+  return [...core.sas.values()].find(
+    (sa) =>
+      (sa.state === 'ESTABLISHED' || (sa.state === 'CONNECTING' && sa.role === 'initiator')) &&
+      sa.connection !== undefined &&
+      (sa.connection === connection || sameConnection(sa.connection, connection)),
+  )
+}
+
+/** The `start` and `trap` of start_action. */
+export function runStartAction(core: Core, connection: Connection, config: ChildConfig): void {
+  const shunt = config.mode === 'pass' || config.mode === 'drop'
+  if (config.startAction.trap) {
+    core.log('CFG', 1, `vici installing '${config.name}'`)
+    core.spawn(
+      core.traps.install(connection, config),
+      () => {},
+      (error) => core.log('CFG', 1, `installing '${config.name}' failed: ${error.message}`, undefined, 'error'),
+    )
+    if (shunt) return
+  }
+  if (config.startAction.start && !shunt) {
+    core.log('CFG', 1, `vici initiating '${config.name}'`)
+    initiate(core, connection, new ChildPlan(config))
+  }
+}
+
+/** Takes back what `runStartAction` did. */
+export function undoStartAction(core: Core, connection: Connection, config: ChildConfig): void {
+  if (config.startAction.trap) {
+    core.log('CFG', 1, `vici uninstalling '${config.name}'`)
+    core.traps.uninstall(connection.name, config.name)
+  }
+  if (!config.startAction.start) return
+  for (const sa of [...core.sas.values()]) {
+    if (sa.connection?.name !== connection.name) continue
+    const ours = [...sa.children.values()].filter((child) => child.config.name === config.name)
+    const alone = ours.length === sa.children.size && sa.queuedTasks.length === 0
+    if (alone && sa.state !== 'DELETING') {
+      core.log('CFG', 1, `vici closing IKE_SA '${connection.name}' #${sa.uniqueId}`)
+      closeSa(sa)
+    } else {
+      for (const child of ours) {
+        core.log('CFG', 1, `vici closing CHILD_SA '${config.name}' #${child.uniqueId}`)
+        closeChildSa(sa, child, () => {})
+      }
+    }
+  }
+}
+
+/** Closes an IKE SA in the orderly way; one that is not up yet simply goes. */
+export function closeSa(sa: IkeSa): void {
+  if (sa.state === 'DELETING') return
+  if (sa.state !== 'ESTABLISHED') {
+    sa.destroy()
+    return
+  }
+  sa.cancelQueued()
+  sa.enqueue({ names: ['IKE_DELETE'], script: () => closeIkeSa(sa), failed: () => sa.destroy() })
+}
+
+/** Closes one child in the orderly way; `ended` hears whether the exchange worked. */
+export function closeChildSa(sa: IkeSa, child: ChildSa, ended: (success: boolean) => void): void {
+  sa.enqueue({
+    names: ['CHILD_DELETE'],
+    script: () => closeChild(sa, child),
+    done: () => ended(true),
+    failed: (error) => {
+      ended(error === undefined)
+      if (error !== undefined) peerLost(sa, error)
+    },
+  })
+}
+
+/** An exchange on an established SA failed: without an answer to all retransmissions the peer is gone (§2.4). */
+export function peerLost(sa: IkeSa, error: Error): void {
+  sa.core.log('IKE', 1, error.message, sa)
+  if (error instanceof ExchangeTimeout) sa.close('peer not responding')
+}

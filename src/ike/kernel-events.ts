@@ -1,0 +1,80 @@
+/** What the kernel tells: packets that want an SA, SAs that run out, peers whose mapping changed. */
+import type { KernelEvent } from '../kernel/operations.ts'
+import { formatSelector } from '../wire/selector.ts'
+import { ChildPlan } from './child-plan.ts'
+import type { ChildSa } from './child-sa.ts'
+import type { Core } from './core.ts'
+import type { IkeSa } from './ike-sa.ts'
+import { closeChildSa, initiate } from './initiation.ts'
+import { packetSelectors } from './selectors.ts'
+
+export function kernelEvent(core: Core, event: KernelEvent): void {
+  if (core.shuttingDown) return
+  switch (event.kind) {
+    case 'acquire':
+      return acquire(core, event)
+    case 'expire':
+      return expire(core, event)
+    case 'mapping':
+      return mapping(core, event)
+    case 'roam':
+      return
+  }
+}
+
+function acquire(core: Core, event: Extract<KernelEvent, { kind: 'acquire' }>): void {
+  const { reqid, packet } = event
+  const trap = core.traps.byReqid(reqid)
+  if (trap === undefined) {
+    core.log('KNL', 1, `trap not found, unable to acquire reqid ${reqid}`)
+    return
+  }
+  if (core.traps.pending.has(reqid)) {
+    core.log('CFG', 1, `ignoring acquire for reqid ${reqid}, connection attempt pending`)
+    return
+  }
+  const { local, remote } = packetSelectors(packet)
+  core.log(
+    'KNL',
+    1,
+    `creating acquire job for policy ${formatSelector(local)} === ${formatSelector(remote)} with reqid {${reqid}}`,
+  )
+  const plan = new ChildPlan(trap.config, { packet, reqid })
+  core.traps.pending.add(reqid)
+  const settled = (): void => void core.traps.pending.delete(reqid)
+  plan.listen({ up: settled, failed: settled })
+  initiate(core, trap.connection, plan)
+}
+
+function expire(core: Core, event: Extract<KernelEvent, { kind: 'expire' }>): void {
+  const found = childOf(core, event.spi, event.destination)
+  if (found === undefined) return
+  const { sa, child } = found
+  const what = `CHILD_SA ${event.protocol}/0x${event.spi.toString(16).padStart(8, '0')}/${event.destination}`
+  if (!event.hard) {
+    core.log('KNL', 1, `creating rekey job for ${what}`)
+    return
+  }
+  core.log('KNL', 1, `creating delete job for ${what}`)
+  closeChildSa(sa, child, () => {})
+}
+
+/** The peer's NAT has a new mapping: ESP in UDP came from elsewhere, and was authentic. */
+function mapping(core: Core, event: Extract<KernelEvent, { kind: 'mapping' }>): void {
+  for (const sa of core.sas.values()) {
+    const child = [...sa.children.values()].find(({ spiIn }) => spiIn === event.spi)
+    if (child === undefined || !sa.nat.remote) continue
+    sa.follow(sa.local, { address: event.newSource, port: event.newPort })
+    return
+  }
+}
+
+function childOf(core: Core, spi: number, destination: string): { sa: IkeSa; child: ChildSa } | undefined {
+  for (const sa of core.sas.values()) {
+    for (const child of sa.children.values()) {
+      if (child.spiIn === spi && sa.local.address === destination) return { sa, child }
+      if (child.spiOut === spi && sa.remote.address === destination) return { sa, child }
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,223 @@
+/**
+ * Between payloads and datagrams of one IKE SA: encryption under SK_e and SK_a (RFC 7296 §3.14), fragmentation
+ * (RFC 7383), and the lines that tell the story of each message in the log.
+ */
+import { IntegrityError } from '../crypto/errors.ts'
+import type { IkeSuite } from '../crypto/keys.ts'
+import { nextIv, open as openSealed, type Sealer, seal, sealedCapacity, sealedSize } from '../crypto/sealed.ts'
+import type { Secret } from '../crypto/secret.ts'
+import { familyOf } from '../wire/address.ts'
+import { DecodeError } from '../wire/errors.ts'
+import type { Header } from '../wire/header.ts'
+import { decodeMessage, decodePayloads, encodeMessage, encodePayloads } from '../wire/message.ts'
+import { describeMessage } from '../wire/mnemonic.ts'
+import { EXCHANGE, NOTIFY } from '../wire/numbers.ts'
+import type { Payload } from '../wire/payloads/index.ts'
+import { Refusal } from './errors.ts'
+import type { Reassembly } from './fragments.ts'
+import type { IkeSa } from './ike-sa.ts'
+
+/** A message before it becomes one datagram or several. */
+export interface Outgoing {
+  readonly exchange: number
+  readonly response: boolean
+  readonly messageId: number
+  readonly payloads: readonly Payload[]
+}
+
+/** A message that counts. */
+export type Readable =
+  | { readonly kind: 'payloads'; readonly payloads: readonly Payload[] }
+  /** The peer proved that it has the keys, and sent what cannot be read. */
+  | { readonly kind: 'malformed'; readonly error: Error }
+
+export type Opened =
+  | Readable
+  | { readonly kind: 'incomplete' }
+  /** Nothing that counts: not authentic, or nothing we wait for. */
+  | { readonly kind: 'dropped'; readonly reason: string; readonly forged: boolean }
+
+/**
+ * The datagrams of a message: plain in IKE_SA_INIT, sealed otherwise, fragmented where it is too long for the path and
+ * the peer can put it together again. `count` gives each a number that no other message under these keys has.
+ */
+export function protect(sa: IkeSa, message: Outgoing, count: () => bigint): readonly Uint8Array[] {
+  const { exchange, response, messageId, payloads } = message
+  const head = {
+    spiI: sa.spiI,
+    spiR: sa.spiR,
+    major: 2,
+    minor: 0,
+    exchange,
+    flags: { initiator: sa.role === 'initiator', response },
+    messageId,
+  }
+  if (exchange === EXCHANGE.IKE_SA_INIT || sa.keys === undefined || sa.suite === undefined) {
+    return [encodeMessage({ ...head, payloads })]
+  }
+  const { keys } = sa
+  const suite = sealer(sa.suite)
+  const [keyE, keyA] = sa.role === 'initiator' ? [keys.ei, keys.ai] : [keys.er, keys.ar]
+  const inner = encodePayloads(payloads)
+  const header = {
+    spiI: spiBytes(sa.spiI),
+    spiR: spiBytes(sa.spiR),
+    exchange,
+    flags: (sa.role === 'initiator' ? FLAG.INITIATOR : 0) | (response ? FLAG.RESPONSE : 0),
+    messageId,
+  }
+  const iv = () => nextIv(suite, count(), sa.core.random)
+  const most = largestMessage(sa)
+  const whole = sealedSize(suite, inner.bytes.length, false)
+  if (
+    whole <= most ||
+    !sa.peer.fragmentation ||
+    sa.connection?.fragmentation === 'no' ||
+    sa.connection?.fragmentation === 'accept'
+  ) {
+    return [seal({ suite, keyE, keyA, header, inner, iv: iv() })]
+  }
+  const piece = Math.max(1, sealedCapacity(suite, most, true))
+  const total = Math.ceil(inner.bytes.length / piece)
+  sa.core.log('ENC', 1, `splitting IKE message (${whole} bytes) into ${total} fragments`, sa)
+  return Array.from({ length: total }, (_, i) => {
+    const part = inner.bytes.subarray(i * piece, (i + 1) * piece)
+    const fragment = { number: i + 1, total }
+    sa.core.log('ENC', 1, `generating ${exchangeLine(exchange, response, messageId)} [ EF(${i + 1}/${total}) ]`, sa)
+    return seal({ suite, keyE, keyA, header, inner: { first: inner.first, bytes: part }, fragment, iv: iv() })
+  })
+}
+
+/** Reads a datagram that belongs to `sa`. `reassembly` undefined means that its content is not wanted. */
+export function open(sa: IkeSa, header: Header, bytes: Uint8Array, reassembly: Reassembly | undefined): Opened {
+  let outer: readonly Payload[]
+  try {
+    outer = decodeMessage(bytes).payloads
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error
+    return { kind: 'dropped', reason: `could not decode message: ${error.message}`, forged: false }
+  }
+  if (header.exchange === EXCHANGE.IKE_SA_INIT) return { kind: 'payloads', payloads: outer }
+  const sealed = outer.at(-1)
+  const { suite, keys } = sa
+  if (suite === undefined || keys === undefined || (sealed?.type !== 'SK' && sealed?.type !== 'SKF')) {
+    return { kind: 'dropped', reason: 'ignoring an unprotected message', forged: true }
+  }
+  const [keyE, keyA] = sa.role === 'initiator' ? [keys.er, keys.ar] : [keys.ei, keys.ai]
+  const opened = unseal(sealer(suite), keyE, keyA, bytes, sealed)
+  if (opened === undefined)
+    return { kind: 'dropped', reason: 'integrity check of a message failed, ignored', forged: true }
+  let { inner } = sealed
+  let plaintext = opened
+  if (sealed.type === 'SKF') {
+    if (reassembly === undefined) {
+      // RFC 7383 §2.6.1: of a retransmitted request only the first fragment is answered.
+      return sealed.fragment === 1 ? { kind: 'payloads', payloads: [] } : { kind: 'incomplete' }
+    }
+    const { fragment: number, total } = sealed
+    const line = `parsed ${exchangeLine(header.exchange, header.flags.response, header.messageId)} [ EF(${number}/${total}) ]`
+    sa.core.log('ENC', 1, line, sa)
+    const whole = reassembly.add(
+      { messageId: header.messageId, number, total, inner, plaintext },
+      sa.core.settings.maxPacket,
+    )
+    if (whole === 'dropped') return { kind: 'dropped', reason: 'ignoring a fragment that does not fit', forged: false }
+    if (whole === 'incomplete') {
+      sa.core.log('ENC', 1, `received fragment #${number} of ${total}, waiting for complete IKE message`, sa)
+      return { kind: 'incomplete' }
+    }
+    const line2 = `received fragment #${number} of ${total}, reassembled fragmented IKE message (${whole.plaintext.length} bytes)`
+    sa.core.log('ENC', 1, line2, sa)
+    inner = whole.inner
+    plaintext = whole.plaintext
+  } else if (reassembly === undefined) {
+    return { kind: 'payloads', payloads: [] }
+  }
+  try {
+    return { kind: 'payloads', payloads: decodePayloads(inner, plaintext, 'SK') }
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error
+    return { kind: 'malformed', error }
+  }
+}
+
+/** The log line for a message of ours. */
+export function logGenerating(
+  sa: IkeSa,
+  exchange: number,
+  response: boolean,
+  messageId: number,
+  payloads: readonly Payload[],
+): void {
+  sa.core.log(
+    'ENC',
+    1,
+    `generating ${describeMessage({ exchange, flags: { initiator: sa.role === 'initiator', response }, messageId, payloads })}`,
+    sa,
+  )
+}
+
+/** The log line for a message of the peer. */
+export function logParsed(sa: IkeSa, header: Header, payloads: readonly Payload[]): void {
+  const { exchange, messageId, flags } = header
+  sa.core.log('ENC', 1, `parsed ${describeMessage({ exchange, flags, messageId, payloads })}`, sa)
+}
+
+/**
+ * RFC 7296 §2.5: an unknown payload with the critical bit in a request makes the whole message unacceptable.
+ * @throws Refusal UNSUPPORTED_CRITICAL_PAYLOAD with the type
+ */
+export function refuseCritical(payloads: readonly Payload[]): void {
+  for (const payload of payloads) {
+    if (payload.type === 'Unknown' && payload.critical) {
+      throw new Refusal(NOTIFY.UNSUPPORTED_CRITICAL_PAYLOAD, `critical payload of unknown type ${payload.number}`, {
+        data: Uint8Array.of(payload.number),
+      })
+    }
+  }
+}
+
+function unseal(
+  suite: Sealer,
+  keyE: Secret,
+  keyA: Secret,
+  message: Uint8Array,
+  sealed: Extract<Payload, { type: 'SK' | 'SKF' }>,
+): Uint8Array | undefined {
+  try {
+    return openSealed({ suite, keyE, keyA, message, start: sealed.start ?? 0, fragment: sealed.type === 'SKF' })
+  } catch (error) {
+    if (error instanceof IntegrityError) return undefined
+    throw error
+  }
+}
+
+/** The largest IKE message that fits the configured datagram size on this SA's path. */
+function largestMessage(sa: IkeSa): number {
+  const { fragmentSize, portIke } = sa.core.settings
+  const v4 = familyOf(sa.remote.address) === 4
+  const datagram = fragmentSize > 0 ? fragmentSize : v4 ? 576 : 1280
+  const marker = sa.local.port === portIke ? 0 : 4
+  return datagram - (v4 ? 20 : 40) - 8 - marker
+}
+
+function exchangeLine(exchange: number, response: boolean, messageId: number): string {
+  return describeMessage({ exchange, flags: { initiator: false, response }, messageId, payloads: [] }).replace(
+    / \[.*$/,
+    '',
+  )
+}
+
+function sealer({ encr, encrKeyBits, integ }: IkeSuite): Sealer {
+  return { encr, keyBits: encrKeyBits, integ }
+}
+
+/** An IKE SPI as it stands in the header. */
+export function spiBytes(spi: bigint): Uint8Array {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setBigUint64(0, spi)
+  return bytes
+}
+
+/** Header flags, RFC 7296 §3.1. */
+const FLAG = { INITIATOR: 0x08, RESPONSE: 0x20 } as const

@@ -1,0 +1,103 @@
+/**
+ * Policies and routes of the kernel with their users. The kernel knows one policy per selector; several Child SAs and
+ * a trap may want it at once, and then the one with the lowest priority number is in force. This table says which
+ * operation a new or a departing user makes necessary.
+ */
+import type { KernelOperation, KernelPolicy, KernelRoute, PolicyKey } from '../kernel/operations.ts'
+import type { Core } from './core.ts'
+
+interface Wanted<T> {
+  readonly owner: object
+  readonly value: T
+}
+
+export class Policies {
+  readonly #core: Core
+  readonly #policies = new Map<string, Wanted<KernelPolicy>[]>()
+  readonly #routes = new Map<string, Wanted<KernelRoute>[]>()
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  /** Adds a user of a policy; the operation to perform, if the kernel's policy changes with it. */
+  add(policy: KernelPolicy, owner: object): KernelOperation | undefined {
+    const key = policyKey(policy)
+    const users = this.#policies.get(key) ?? []
+    const before = users[0]
+    users.push({ owner, value: policy })
+    users.sort((a, b) => a.value.priority - b.value.priority) // stable: the first of equals stays in force
+    this.#policies.set(key, users)
+    const now = users[0]
+    if (before === undefined) return { kind: 'install-policy', policy, replace: false }
+    return now === before ? undefined : { kind: 'install-policy', policy, replace: true }
+  }
+
+  /** Removes a user; the operation to perform, if the kernel's policy changes with it. */
+  remove(policy: KernelPolicy, owner: object): KernelOperation | undefined {
+    const key = policyKey(policy)
+    const users = this.#policies.get(key)
+    const index = users?.findIndex((user) => user.owner === owner) ?? -1
+    if (users === undefined || index < 0) return undefined
+    users.splice(index, 1)
+    const first = users[0]
+    if (first === undefined) {
+      this.#policies.delete(key)
+      return { kind: 'delete-policy', key: keyOf(policy) }
+    }
+    return index === 0 ? { kind: 'install-policy', policy: first.value, replace: true } : undefined
+  }
+
+  addRoute(route: KernelRoute, owner: object): KernelOperation | undefined {
+    const key = JSON.stringify(route)
+    const users = this.#routes.get(key) ?? []
+    users.push({ owner, value: route })
+    this.#routes.set(key, users)
+    return users.length === 1 ? { kind: 'add-route', route } : undefined
+  }
+
+  removeRoute(route: KernelRoute, owner: object): KernelOperation | undefined {
+    const key = JSON.stringify(route)
+    const users = this.#routes.get(key)
+    const index = users?.findIndex((user) => user.owner === owner) ?? -1
+    if (users === undefined || index < 0) return undefined
+    users.splice(index, 1)
+    if (users.length > 0) return undefined
+    this.#routes.delete(key)
+    return { kind: 'delete-route', route }
+  }
+
+  /** Performs a removal nobody waits for. */
+  perform(operation: KernelOperation | undefined): void {
+    if (operation !== undefined) this.#core.kernel(operation)
+  }
+
+  /** How many policies and routes are wanted from the kernel. */
+  get size(): number {
+    return this.#policies.size + this.#routes.size
+  }
+}
+
+function keyOf(policy: PolicyKey): PolicyKey {
+  return {
+    direction: policy.direction,
+    selector: policy.selector,
+    ...(policy.mark && { mark: policy.mark }),
+    ...(policy.ifId !== undefined && { ifId: policy.ifId }),
+  }
+}
+
+function policyKey(policy: PolicyKey): string {
+  const { direction, selector: s, mark, ifId } = policy
+  const side = (x: typeof s.source) => `${x.address}/${x.prefix} ${x.port}/${x.portMask}`
+  return [
+    direction,
+    s.family,
+    s.protocol,
+    side(s.source),
+    side(s.destination),
+    s.interface ?? '',
+    mark ? `${mark.value}/${mark.mask}` : '',
+    ifId ?? 0,
+  ].join('|')
+}

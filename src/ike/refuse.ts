@@ -1,0 +1,41 @@
+/** The one place where an error becomes a response. */
+
+import { KernelError } from '../kernel/operations.ts'
+import { DecodeError } from '../wire/errors.ts'
+import { EXCHANGE, NOTIFY } from '../wire/numbers.ts'
+import type { Payload } from '../wire/payloads/index.ts'
+import { ShapeError } from '../wire/shape.ts'
+import { Refusal } from './errors.ts'
+import { notify } from './notifies.ts'
+
+export interface RefusedRequest {
+  /** What the peer is told; undefined: nothing. */
+  readonly payloads: readonly Payload[] | undefined
+  readonly endsSa: boolean
+  readonly message: string
+}
+
+/** @param exchange the exchange whose request is refused */
+export function refusalFor(error: Error, exchange: number): RefusedRequest {
+  // Before the peer is authenticated there is nothing to keep: RFC 7296 §2.21.1 and §2.21.2.
+  const beginning = exchange === EXCHANGE.IKE_SA_INIT || exchange === EXCHANGE.IKE_AUTH
+  if (error instanceof Refusal) {
+    return {
+      payloads: error.notify === 0 ? undefined : [notify(error.notify, error.data)],
+      endsSa: error.endsSa || exchange === EXCHANGE.IKE_SA_INIT,
+      message: error.message,
+    }
+  }
+  if (error instanceof DecodeError || error instanceof ShapeError) {
+    // RFC 7296 §2.21.3: INVALID_SYNTAX in an authenticated message is fatal to the SA.
+    return { payloads: [notify(NOTIFY.INVALID_SYNTAX)], endsSa: true, message: `invalid syntax: ${error.message}` }
+  }
+  if (error instanceof KernelError) {
+    return { payloads: [notify(NOTIFY.TEMPORARY_FAILURE)], endsSa: beginning, message: error.message }
+  }
+  return {
+    payloads: [notify(beginning ? NOTIFY.AUTHENTICATION_FAILED : NOTIFY.TEMPORARY_FAILURE)],
+    endsSa: beginning,
+    message: error.message,
+  }
+}

@@ -1,0 +1,29 @@
+/** Which script answers which exchange. */
+import { EXCHANGE } from '../wire/numbers.ts'
+import type { Payload } from '../wire/payloads/index.ts'
+import { respond as respondToCreateChildSa } from './exchanges/create-child-sa.ts'
+import { respond as respondToIkeAuth } from './exchanges/ike-auth.ts'
+import { respond as respondToIkeSaInit } from './exchanges/ike-sa-init.ts'
+import { respond as respondToInformational } from './exchanges/informational.ts'
+import type { IkeSa } from './ike-sa.ts'
+import type { Received, Script } from './script.ts'
+
+/** The script for a request on `sa`, or undefined when such a request cannot be answered (yet). */
+export function responders(exchange: number, sa: IkeSa, received: Received): Script<readonly Payload[]> | undefined {
+  // Before both sides are authenticated only the exchanges that get there are allowed (RFC 7296 §2.21.1).
+  const beginning = exchange === EXCHANGE.IKE_SA_INIT || exchange === EXCHANGE.IKE_AUTH
+  if (!beginning && (sa.state === 'CREATED' || sa.state === 'CONNECTING')) return undefined
+  if (beginning && sa.role === 'initiator') return undefined
+  switch (exchange) {
+    case EXCHANGE.IKE_SA_INIT:
+      return respondToIkeSaInit(sa, received)
+    case EXCHANGE.IKE_AUTH:
+      return respondToIkeAuth(sa, received)
+    case EXCHANGE.CREATE_CHILD_SA:
+      return respondToCreateChildSa(sa, received)
+    case EXCHANGE.INFORMATIONAL:
+      return respondToInformational(sa, received)
+    default:
+      return undefined
+  }
+}
