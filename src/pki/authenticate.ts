@@ -5,7 +5,7 @@ import { type Certificate, isCa, parseCertificate, sameCertificate } from './cer
 import { checkChain, checkScheme, type PeerConstraints } from './constraints.ts'
 import { DerReader } from './der.ts'
 import { equalIdentity, formatIdentity, type Identity } from './identity.ts'
-import { type PathFailure, validate } from './path.ts'
+import { DEFAULT_BUDGET, type PathFailure, validate } from './path.ts'
 import type { PolicyInputs } from './policy.ts'
 import type { RevocationCheck } from './revocation.ts'
 import { readSignatureAlgorithm } from './signature-algorithm.ts'
@@ -83,8 +83,9 @@ export type PeerAlert =
 export function verifyPeer(peer: PeerAuthentication): PeerVerdict {
   const { parsed, received, log } = parseAll(peer.certificates)
   const faults: PeerFault[] = []
+  const work = { signaturesLeft: DEFAULT_BUDGET.signatures }
   for (const candidate of candidatesFor(peer, parsed)) {
-    const outcome = tryCandidate(peer, candidate, parsed, log)
+    const outcome = tryCandidate(peer, candidate, parsed, log, work)
     if ('scheme' in outcome) return { ok: true, ...outcome, received, log }
     faults.push(outcome)
   }
@@ -103,6 +104,11 @@ interface PeerFault {
   readonly alerts: readonly PeerAlert[]
 }
 
+/** All candidates share one budget: a peer may send many certificates for one name. */
+interface Work {
+  signaturesLeft: number
+}
+
 type Success = Pick<PeerVerified, 'scheme' | 'path' | 'publicKey'>
 
 function tryCandidate(
@@ -110,13 +116,14 @@ function tryCandidate(
   { key, certificate }: Candidate,
   received: readonly Certificate[],
   log: string[],
+  work: Work,
 ): Success | PeerFault {
   const decoded = decodeSignature(peer, key)
   if ('message' in decoded) return decoded
   const { scheme, signature } = decoded
   const schemeFault = checkScheme(scheme, peer.constraints ?? {})
   if (schemeFault !== undefined) return { message: schemeFault, alerts: [] }
-  const chain = certificate === undefined ? { path: [] } : findPath(peer, certificate, received, log)
+  const chain = certificate === undefined ? { path: [] } : findPath(peer, certificate, received, log, work)
   if ('message' in chain) return chain
   const chainFault = checkChain(chain.path, key, peer.constraints ?? {})
   if (chainFault !== undefined) return { message: chainFault, alerts: ['cert-policy-violation'] }
@@ -133,6 +140,7 @@ function findPath(
   leaf: Certificate,
   received: readonly Certificate[],
   log: string[],
+  work: Work,
 ): { path: readonly Certificate[] } | PeerFault {
   const { anchors, trustedLeaves, now, policy, revocation } = peer
   const result = validate({
@@ -141,9 +149,11 @@ function findPath(
     anchors,
     trustedLeaves,
     now,
+    budget: { signatures: work.signaturesLeft },
     ...(policy !== undefined && { policy }),
     ...(revocation !== undefined && { revocation }),
   })
+  work.signaturesLeft -= result.signatures
   log.push(...result.log)
   if (!result.ok) {
     const message = `${nothingTrusted(leaf.keyType, peer)}: ${result.message}`

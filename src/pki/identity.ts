@@ -17,6 +17,8 @@ import {
 } from './name.ts'
 import { oidDer, oids } from './oid.ts'
 
+export type { RdnMatching } from './name.ts'
+
 /** Who somebody is, RFC 7296 §3.5: an ID type and the bytes that go with it. Type 0 is charon's `%any`, never on the wire. */
 export interface Identity {
   readonly type: number
@@ -31,7 +33,6 @@ export interface IdentityExpression {
   readonly type: number
   /** The expression as it was written, without the prefix. */
   readonly regex: string
-  readonly expression: Expression
 }
 
 /** The ID types by number. 4, 6, 7, 8 come from RFC 2407 and are used in configurations only; 201 is charon's URI. */
@@ -85,7 +86,8 @@ export function parseIdentityPattern(text: string): IdentityPattern {
   const type = REGEX_PREFIXES.get(text.slice(0, Math.max(colon, 0)).toLowerCase())
   const regex = text.slice(colon + 1)
   if (type === undefined || !regex.startsWith('^') || !regex.endsWith('$')) return parseIdentity(text)
-  return { type, regex, expression: parseExpression(regex) }
+  compiled(regex)
+  return { type, regex }
 }
 
 /** An identity from an ID payload's type and data; a copy, so that the datagram can go. */
@@ -166,7 +168,7 @@ export function hasWildcards(id: IdentityPattern): boolean {
 export function matchIdentity(id: Identity, pattern: IdentityPattern, rdnMatching: RdnMatching = 'strict'): number {
   if ('regex' in pattern) {
     if (pattern.type !== id.type) return 0
-    return pattern.expression.matches(formatIdentity(id)) ? MATCH_LOOSE : 0
+    return compiled(pattern.regex).matches(formatIdentity(id)) ? MATCH_LOOSE : 0
   }
   if (pattern.type === ID.ANY) return MATCH_ANY
   const family = ADDRESS_BYTES.get(id.type)
@@ -291,6 +293,18 @@ function hexData(hex: string, text: string): Uint8Array {
 
 const textIdentity = (type: number, text: string): Identity => ({ type, data: textBytes(text) })
 
+/** Expressions are kept here so that patterns stay plain data; there are only as many as configurations name. */
+function compiled(regex: string): Expression {
+  const known = expressions.get(regex)
+  if (known !== undefined) return known
+  const expression = parseExpression(regex)
+  if (expressions.size >= MAX_EXPRESSIONS) expressions.clear()
+  expressions.set(regex, expression)
+  return expression
+}
+
+const expressions = new Map<string, Expression>()
+
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
 
 const lower = (bytes: Uint8Array): string => latin1(bytes).replace(/[A-Z]/g, (letter) => letter.toLowerCase())
@@ -300,6 +314,7 @@ const MATCH_ONE_WILDCARD = 19
 const MATCH_LOOSE = 2
 const MATCH_ANY = 1
 const STAR = 0x2a
+const MAX_EXPRESSIONS = 1024
 
 const ANY_TEXTS: ReadonlySet<string> = new Set(['', '%any', '%any6', '0.0.0.0', '*', '::', '0::0'])
 

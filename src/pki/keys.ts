@@ -236,7 +236,8 @@ const MAX_ITERATIONS = 2_000_000
 const MAX_SCRYPT = 1 << 20
 const MAX_KEY_FILE = 64 * 1024
 const MIN_RSA_BITS = 1024
-const MAX_RSA_BITS = 16_384
+/** Verifying with larger keys takes milliseconds, and strangers choose the keys. */
+const MAX_RSA_BITS = 8192
 
 const KEY_OIDS: ReadonlySet<string> = new Set([
   oids.rsaEncryption,

@@ -11,20 +11,21 @@ import { oids } from './oid.ts'
  */
 export class NameRules {
   readonly #rules: Rule[] = []
-  #comparisonsLeft: number
+  readonly #work: { comparisonsLeft: number }
 
-  /** `comparisons` bounds the work: names times rules, both chosen by strangers. */
-  constructor(comparisons: number) {
-    this.#comparisonsLeft = comparisons
+  /** `work` bounds the comparisons, names times rules, both chosen by strangers; all paths of a search share it. */
+  constructor(work: { comparisonsLeft: number }) {
+    this.#work = work
   }
 
   /** Adds what a CA's certificate demands of the certificates below it. */
   add(certificate: Certificate): void {
     const constraints = certificate.nameConstraints
     if (constraints === undefined) return
-    for (const base of constraints.excluded) this.#rules.push({ excluded: true, bases: [base], kind: kindOf(base) })
+    for (const base of constraints.excluded)
+      this.#rules.push({ excluded: true, bases: [subtree(base)], kind: kindOf(base) })
     for (const kind of new Set(constraints.permitted.map(kindOf))) {
-      const bases = constraints.permitted.filter((base) => kindOf(base) === kind)
+      const bases = constraints.permitted.filter((base) => kindOf(base) === kind).map(subtree)
       this.#rules.push({ excluded: false, bases, kind })
     }
   }
@@ -35,8 +36,8 @@ export class NameRules {
     for (const name of namesOf(certificate)) {
       for (const rule of this.#rules) {
         if (rule.kind !== name.kind) continue
-        this.#comparisonsLeft -= rule.bases.length
-        if (this.#comparisonsLeft < 0) return 'budget'
+        this.#work.comparisonsLeft -= rule.bases.length
+        if (this.#work.comparisonsLeft < 0) return 'budget'
         const verdicts = rule.bases.map((base) => isWithin(name, base))
         // a name or a constraint that cannot be understood is never taken for harmless
         if (verdicts.includes('unclear'))
@@ -53,7 +54,12 @@ export class NameRules {
 interface Rule {
   readonly excluded: boolean
   readonly kind: string
-  readonly bases: readonly GeneralName[]
+  readonly bases: readonly Subtree[]
+}
+
+interface Subtree {
+  readonly base: GeneralName
+  readonly rdns: readonly string[]
 }
 
 interface ComparedName {
@@ -89,17 +95,20 @@ const directory = (name: Name, text: string): ComparedName => ({
   rdns: comparableRdns(name),
 })
 
+const subtree = (base: GeneralName): Subtree => ({
+  base,
+  rdns: base.type === 'directory' ? comparableRdns(base.name) : [],
+})
+
 /** Constraints speak about names of their own kind only; addresses of both families are one kind. */
 const kindOf = (name: GeneralName): string => (name.type === 'other' ? `other ${name.oid}` : name.type)
 
 type Verdict = 'inside' | 'outside' | 'unclear'
 
-function isWithin({ name, rdns }: ComparedName, base: GeneralName): Verdict {
+function isWithin({ name, rdns }: ComparedName, { base, rdns: above }: Subtree): Verdict {
   switch (base.type) {
-    case 'directory': {
-      const subtree = comparableRdns(base.name)
-      return verdict(subtree.length <= rdns.length && subtree.every((rdn, i) => rdn === rdns[i]))
-    }
+    case 'directory':
+      return verdict(above.length <= rdns.length && above.every((rdn, i) => rdn === rdns[i]))
     case 'dns':
       return name?.type === 'dns' ? dnsWithin(name.text, base.text) : 'unclear'
     case 'email':

@@ -40,6 +40,8 @@ export interface PathFound {
   readonly anchor: Certificate
   /** Certificate policies that are valid for the path and acceptable. */
   readonly policies: ReadonlySet<string>
+  /** How many signatures it took. */
+  readonly signatures: number
   readonly log: readonly string[]
 }
 
@@ -50,6 +52,8 @@ export interface PathRefused {
   readonly certificate: string
   /** What exactly is wrong, as a sentence. */
   readonly message: string
+  /** How many signatures it took. */
+  readonly signatures: number
   readonly log: readonly string[]
 }
 
@@ -80,33 +84,36 @@ export function validate(request: PathRequest): PathResult {
   const trusted = [...request.trustedLeaves, ...request.anchors].find((known) => sameCertificate(known, leaf))
   if (trusted !== undefined) {
     const log = [`  using trusted certificate "${leaf.subjectText}"`]
-    const fault = checkValidity(leaf, request.now)
+    const fault = checkValidity(leaf, request.now, 'subject')
     if (fault !== undefined) return refused(fault, log)
-    return { ok: true, path: [trusted], anchor: trusted, policies: new Set(leaf.policies), log }
+    return { ok: true, path: [trusted], anchor: trusted, policies: new Set(leaf.policies), signatures: 0, log }
   }
   return search(request)
 }
 
 function search(request: PathRequest): PathResult {
+  const budget = { ...DEFAULT_BUDGET, ...request.budget }
   const state: Search = {
     request,
-    budget: { ...DEFAULT_BUDGET, ...request.budget },
+    depth: budget.depth,
     issuers: candidatesByName(request),
     signatures: new Map(),
-    stepsLeft: request.budget?.steps ?? DEFAULT_BUDGET.steps,
-    signaturesLeft: request.budget?.signatures ?? DEFAULT_BUDGET.signatures,
+    stepsLeft: budget.steps,
+    signaturesLeft: budget.signatures,
+    comparisonsLeft: budget.comparisons,
     exhausted: false,
     best: undefined,
   }
   const log = [`  using certificate "${request.leaf.subjectText}"`]
-  const fault = checkValidity(request.leaf, request.now) ?? checkCritical(request.leaf)
+  const fault = checkValidity(request.leaf, request.now, 'subject') ?? checkCritical(request.leaf)
   if (fault !== undefined) return refused(fault, log)
   const found = extend(state, [request.leaf], log)
-  if (found !== undefined) return found
+  const signatures = Math.min(budget.signatures, budget.signatures - state.signaturesLeft)
+  if (found !== undefined) return { ...found, signatures }
   const best = state.best ?? { fault: noIssuer(request.leaf), progress: 0, log }
-  if (!state.exhausted) return refused(best.fault, best.log)
+  if (!state.exhausted) return refused(best.fault, best.log, signatures)
   const message = `the certificates around "${request.leaf.subjectText}" offer more ways than are worth trying; the best ended with: ${best.fault.message}`
-  return refused({ reason: 'budget', certificate: request.leaf, message, line: message }, best.log)
+  return refused({ reason: 'budget', certificate: request.leaf, message, line: message }, best.log, signatures)
 }
 
 /** Tries to reach an anchor from the last certificate of `path`, which has passed the checks that concern it alone. */
@@ -144,13 +151,13 @@ function checkIssuer(
 ): Fault | 'budget' | undefined {
   const { now } = state.request
   const name = issuer.subjectText
-  if (path.length >= state.budget.depth)
+  if (path.length >= state.depth)
     return faultOf(
       'path-length',
       issuer,
-      `the path from "${path[0]?.subjectText}" is longer than ${state.budget.depth} certificates`,
+      `the path from "${path[0]?.subjectText}" is longer than ${state.depth} certificates`,
     )
-  const early = checkValidity(issuer, now) ?? checkCritical(issuer)
+  const early = checkValidity(issuer, now, 'issuer') ?? checkCritical(issuer)
   if (early !== undefined) return early
   if (!isCa(issuer))
     return faultOf(
@@ -185,7 +192,7 @@ function conclude(state: Search, path: readonly Certificate[], log: readonly str
   const { request } = state
   const anchor = path.at(-1)
   if (anchor === undefined) return undefined
-  const rules = new NameRules(state.budget.comparisons)
+  const rules = new NameRules(state)
   const graph = new PolicyGraph(path.length - 1, request.policy ?? {})
   rules.add(anchor)
   const reached = anchor.selfIssued ? 'self-signed root ca' : 'trusted intermediate ca'
@@ -224,16 +231,17 @@ function checkRevocation(
     const reason = verdict.kind === 'revoked' ? 'revoked' : 'revocation-unknown'
     return fail(state, ANCHOR_REACHED + path.length, log, faultOf(reason, certificate, verdict.message))
   }
-  return { ok: true, path, anchor, policies, log }
+  return { ok: true, path, anchor, policies, signatures: 0, log }
 }
 
 interface Search {
   readonly request: PathRequest
-  readonly budget: PathBudget
+  readonly depth: number
   readonly issuers: ReadonlyMap<string, readonly Candidate[]>
   readonly signatures: Map<string, boolean>
   stepsLeft: number
   signaturesLeft: number
+  comparisonsLeft: number
   exhausted: boolean
   best: Failure | undefined
 }
@@ -340,9 +348,9 @@ function memoised(state: Search, subject: Certificate, issuer: Certificate): boo
   return signed
 }
 
-function checkValidity(certificate: Certificate, now: number): Fault | undefined {
+function checkValidity(certificate: Certificate, now: number, role: 'subject' | 'issuer'): Fault | undefined {
   const { subjectText, notBefore, notAfter } = certificate
-  const line = `subject certificate invalid (valid from ${charonTimeText(notBefore)} to ${charonTimeText(notAfter)})`
+  const line = `${role} certificate invalid (valid from ${charonTimeText(notBefore)} to ${charonTimeText(notAfter)})`
   if (now < notBefore)
     return faultOf(
       'not-yet-valid',
@@ -400,8 +408,8 @@ function fail(state: Search, progress: number, log: readonly string[], fault: Fa
   return undefined
 }
 
-function refused({ reason, certificate, message, line }: Fault, log: readonly string[]): PathRefused {
-  return { ok: false, reason, certificate: certificate.subjectText, message, log: [...log, line] }
+function refused({ reason, certificate, message, line }: Fault, log: readonly string[], signatures = 0): PathRefused {
+  return { ok: false, reason, certificate: certificate.subjectText, message, signatures, log: [...log, line] }
 }
 
 const sameSubjectAndKey = (a: Certificate, b: Certificate): boolean =>
