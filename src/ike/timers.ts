@@ -84,7 +84,6 @@ export class Timers {
   }
 
   #up(start: number): void {
-    const heap = this.#heap
     let index = start
     while (index > 0) {
       const parent = (index - 1) >> 1

@@ -105,7 +105,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan): Script<void> {
       core.alert('keep-on-child-sa-failure', sa)
       plan.failed(message)
       const theirs = answer.SA?.proposals[0]
-      if (!(error instanceof PeerRefused) && theirs?.spi.length === 4) yield* deleteChild(sa, theirs.protocol, spi.spi)
+      if (!(error instanceof PeerRefused) && theirs?.spi.length === 4) yield* deleteChild(theirs.protocol, spi.spi)
     }
     return
   }

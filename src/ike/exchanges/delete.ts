@@ -17,7 +17,7 @@ import { request, type Script } from '../script.ts'
 import { ikeSaView } from '../views.ts'
 
 /** Tells the peer that one Child SA is gone, by our inbound SPI; the answer needs no look: ours is gone already. */
-export function* deleteChild(sa: IkeSa, protocol: number, spiIn: number): Script<void> {
+export function* deleteChild(protocol: number, spiIn: number): Script<void> {
   const payload: DPayload = { type: 'D', protocol, spiSize: 4, spis: [spiBytes32(spiIn)] }
   yield* request(EXCHANGE.INFORMATIONAL, [payload])
 }
@@ -29,7 +29,7 @@ export function* closeChild(sa: IkeSa, child: ChildSa): Script<void> {
   child.state = 'DELETING'
   core.log('IKE', 0, closingLine(child), sa)
   core.log('IKE', 1, `sending DELETE for ${child.protocol} CHILD_SA with SPI ${hex(child.spiIn)}`, sa)
-  yield* deleteChild(sa, PROTOCOL[child.protocol], child.spiIn)
+  yield* deleteChild(PROTOCOL[child.protocol], child.spiIn)
   gone(sa, child)
 }
 

@@ -93,7 +93,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
     if (!(error instanceof Refusal)) throw error
     core.log('IKE', 1, error.message, sa)
     core.alert('peer-auth-failed', sa)
-    yield* tellPeer(sa, NOTIFY.AUTHENTICATION_FAILED)
+    yield* tellPeer(NOTIFY.AUTHENTICATION_FAILED)
     throw error
   }
   sa.remoteId = peerId
@@ -114,7 +114,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
     plan.failed(message)
     // What the peer has installed must go again.
     const theirs = answer.SA?.proposals[0]
-    if (theirs?.spi.length === 4) yield* deleteChild(sa, theirs.protocol, spi.spi)
+    if (theirs?.spi.length === 4) yield* deleteChild(theirs.protocol, spi.spi)
   }
 }
 
@@ -229,7 +229,7 @@ function failed(sa: IkeSa, message: string): Refusal {
 }
 
 /** An INFORMATIONAL with one error notify; whether it is answered does not matter any more. */
-function* tellPeer(sa: IkeSa, type: number): Script<void> {
+function* tellPeer(type: number): Script<void> {
   try {
     yield* request(EXCHANGE.INFORMATIONAL, [notify(type)])
   } catch (error) {

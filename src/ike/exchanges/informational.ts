@@ -14,7 +14,6 @@ import { respondToDelete } from './delete.ts'
 
 const requestShape = shape({ D: 'many', N: 'many' })
 
-// biome-ignore lint/correctness/useYield: an answer that waits for nothing is a script as well
 export function* respond(sa: IkeSa, received: Received): Script<readonly Payload[]> {
   refuseCritical(received.payloads)
   const { D, N } = requestShape(received.payloads)
