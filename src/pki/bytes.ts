@@ -7,3 +7,8 @@ export function textBytes(text: string, encoding: 'utf8' | 'latin1' | 'hex' | 'b
 export function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 }
+
+/** Whether two arrays hold the same bytes; for public data only, the time depends on them. */
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
+}

@@ -1,9 +1,9 @@
-import { concat } from '../crypto/bytes.ts'
 import { DecodeError } from '../wire/errors.ts'
-import { addressBytes, addressText, maskBits, netmask } from './address.ts'
-import { latin1, textBytes } from './bytes.ts'
+import { latin1, sameBytes, textBytes } from './bytes.ts'
 import { contextConstructed, derEncode, UTF8_STRING } from './der.ts'
 import { type Expression, parseExpression } from './expression.ts'
+import { ID, type Identity } from './id-type.ts'
+import { ADDRESS_BYTES, formatAddressing, matchAddressing, parseAddressing } from './identity-addresses.ts'
 import {
   colonHex,
   equalNames,
@@ -17,13 +17,8 @@ import {
 } from './name.ts'
 import { oidDer, oids } from './oid.ts'
 
+export { ID, type Identity } from './id-type.ts'
 export type { RdnMatching } from './name.ts'
-
-/** Who somebody is, RFC 7296 §3.5: an ID type and the bytes that go with it. Type 0 is charon's `%any`, never on the wire. */
-export interface Identity {
-  readonly type: number
-  readonly data: Uint8Array
-}
 
 /** What an identity may be compared with: another identity, which may contain wildcards, or a regular expression. */
 export type IdentityPattern = Identity | IdentityExpression
@@ -34,23 +29,6 @@ export interface IdentityExpression {
   /** The expression as it was written, without the prefix. */
   readonly regex: string
 }
-
-/** The ID types by number. 4, 6, 7, 8 come from RFC 2407 and are used in configurations only; 201 is charon's URI. */
-export const ID = {
-  ANY: 0,
-  IPV4_ADDR: 1,
-  FQDN: 2,
-  RFC822_ADDR: 3,
-  IPV4_ADDR_SUBNET: 4,
-  IPV6_ADDR: 5,
-  IPV6_ADDR_SUBNET: 6,
-  IPV4_ADDR_RANGE: 7,
-  IPV6_ADDR_RANGE: 8,
-  DER_ASN1_DN: 9,
-  DER_ASN1_GN: 10,
-  KEY_ID: 11,
-  URI: 201,
-} as const
 
 /** Matches everybody. */
 export const ID_ANY: Identity = { type: ID.ANY, data: new Uint8Array(0) }
@@ -218,66 +196,6 @@ function xmppAddress(address: Uint8Array): Uint8Array {
   return derEncode(contextConstructed(0), oidDer(oids.xmppAddr), value)
 }
 
-function parseAddressing(text: string): Identity | undefined {
-  const [networkText = '', bitsText] = text.split('/', 2)
-  const address = addressBytes(networkText)
-  if (address !== undefined && bitsText === undefined)
-    return { type: address.length === 4 ? ID.IPV4_ADDR : ID.IPV6_ADDR, data: address }
-  if (address !== undefined && bitsText !== undefined) {
-    const bits = /^\d{1,3}$/.test(bitsText) ? Number(bitsText) : Number.NaN
-    if (!(bits <= address.length * 8) || text.split('/').length > 2) return undefined
-    const mask = netmask(bits, address.length)
-    const type = address.length === 4 ? ID.IPV4_ADDR_SUBNET : ID.IPV6_ADDR_SUBNET
-    return {
-      type,
-      data: concat(
-        address.map((byte, i) => byte & (mask[i] ?? 0)),
-        mask,
-      ),
-    }
-  }
-  const [from, to, ...more] = text.split('-').map((part) => addressBytes(part))
-  if (from === undefined || to === undefined || more.length > 0) return undefined
-  if (from.length !== to.length || Buffer.compare(from, to) > 0) return undefined
-  return { type: from.length === 4 ? ID.IPV4_ADDR_RANGE : ID.IPV6_ADDR_RANGE, data: concat(from, to) }
-}
-
-function formatAddressing(type: number, data: Uint8Array): string {
-  const size = ADDRESS_BYTES.get(type) ?? 0
-  const single = type === ID.IPV4_ADDR || type === ID.IPV6_ADDR
-  const subnet = type === ID.IPV4_ADDR_SUBNET || type === ID.IPV6_ADDR_SUBNET
-  if (data.length !== (single ? size : 2 * size)) return `(invalid ${ADDRESS_TYPE_NAMES.get(type)})`
-  const first = addressText(data.subarray(0, size))
-  if (single) return first
-  const second = data.subarray(size)
-  return subnet ? `${first}/${maskBits(second) ?? addressText(second)}` : `${first}-${addressText(second)}`
-}
-
-function matchAddressing(id: Identity, pattern: Identity): number {
-  if (id.type === pattern.type && sameBytes(id.data, pattern.data)) return MATCH_PERFECT
-  const inner = addressRange(id)
-  const outer = addressRange(pattern)
-  if (inner === undefined || outer === undefined) return 0
-  if (Buffer.compare(inner.from, outer.from) < 0 || Buffer.compare(inner.to, outer.to) > 0) return 0
-  const everything = outer.from.every((byte) => byte === 0) && outer.to.every((byte) => byte === 0xff)
-  return everything ? MATCH_LOOSE : MATCH_ONE_WILDCARD
-}
-
-function addressRange({ type, data }: Identity): { from: Uint8Array; to: Uint8Array } | undefined {
-  const size = ADDRESS_BYTES.get(type) ?? 0
-  const first = data.subarray(0, size)
-  if (type === ID.IPV4_ADDR || type === ID.IPV6_ADDR)
-    return data.length === size ? { from: first, to: first } : undefined
-  if (data.length !== 2 * size) return undefined
-  const second = data.subarray(size)
-  if (type === ID.IPV4_ADDR_RANGE || type === ID.IPV6_ADDR_RANGE) return { from: first, to: second }
-  if (maskBits(second) === undefined) return undefined
-  return {
-    from: first.map((byte, i) => byte & (second[i] ?? 0)),
-    to: first.map((byte, i) => byte | (~(second[i] ?? 0) & 0xff)),
-  }
-}
-
 function matchText(text: string, pattern: string): number {
   if (text === pattern) return MATCH_PERFECT
   if (pattern === '*') return MATCH_ANY
@@ -305,8 +223,6 @@ function compiled(regex: string): Expression {
 
 const expressions = new Map<string, Expression>()
 
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
-
 const lower = (bytes: Uint8Array): string => latin1(bytes).replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 
 const MATCH_PERFECT = 20
@@ -317,19 +233,6 @@ const STAR = 0x2a
 const MAX_EXPRESSIONS = 1024
 
 const ANY_TEXTS: ReadonlySet<string> = new Set(['', '%any', '%any6', '0.0.0.0', '*', '::', '0::0'])
-
-const ADDRESS_BYTES: ReadonlyMap<number, number> = new Map([
-  [ID.IPV4_ADDR, 4],
-  [ID.IPV4_ADDR_SUBNET, 4],
-  [ID.IPV4_ADDR_RANGE, 4],
-  [ID.IPV6_ADDR, 16],
-  [ID.IPV6_ADDR_SUBNET, 16],
-  [ID.IPV6_ADDR_RANGE, 16],
-])
-
-const ADDRESS_TYPE_NAMES: ReadonlyMap<number, string> = new Map(
-  Object.entries(ID).map(([name, number]) => [number, `ID_${name}`]),
-)
 
 const PREFIXES: ReadonlyMap<string, number> = new Map([
   ['ipv4', ID.IPV4_ADDR],

@@ -177,7 +177,7 @@ export const targets: readonly Target[] = [
     decode: (input) =>
       verifyPeer({
         identity: parseIdentity('moon.lab.org'),
-        certificates: [input, ...leaves, caDer],
+        certificates: [input, caDer],
         anchors: [ca],
         trustedLeaves: [],
         authMethod: (input[20] ?? 0) % 15,
