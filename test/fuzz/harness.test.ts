@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FuzzFailure, fuzz, type Target } from './harness.ts'
+import { FuzzFailure, fuzz, mutate, randomFrom } from './harness.ts'
 import { targets } from './wire.ts'
 
-const seen = (target: Omit<Target, 'decode'>, seed: number): string[] => {
-  const inputs: string[] = []
-  fuzz({ ...target, seed, runs: 200, decode: (input) => inputs.push(Buffer.from(input).toString('hex')) })
-  return inputs
+const seen = (seed: number): string[] => {
+  const random = randomFrom(seed)
+  return Array.from({ length: 200 }, () => Buffer.from(mutate(target.corpus, random, 4096)).toString('hex'))
 }
 const target = { name: 'nothing', corpus: [Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8)], allowed: () => false }
 
 test('the same seed gives the same inputs, another seed others', () => {
-  assert.deepEqual(seen(target, 1), seen(target, 1))
-  assert.notDeepEqual(seen(target, 1), seen(target, 2))
+  assert.deepEqual(seen(1), seen(1))
+  assert.notDeepEqual(seen(1), seen(2))
 })
 
 test('a throw that is not allowed ends the run and shows the input', () => {

@@ -6,7 +6,7 @@ import { DecodeError } from '../../src/wire/errors.ts'
 import { decodeHeader } from '../../src/wire/header.ts'
 import { decodeMessage, decodePayloads, encodeMessage, encodePayloads } from '../../src/wire/message.ts'
 import { describeMessage } from '../../src/wire/mnemonic.ts'
-import { codecs, type Payload } from '../../src/wire/payloads/index.ts'
+import { codecs, type Payload, type PlainPayload } from '../../src/wire/payloads/index.ts'
 import { formatSelector, intersect, narrow, parseSelector } from '../../src/wire/selector.ts'
 import { Writer } from '../../src/wire/writer.ts'
 import { ikeMessages } from '../pcap.ts'
@@ -169,25 +169,27 @@ function generic(body: Uint8Array): Uint8Array {
   return out.finish()
 }
 
-/** Bodies with as many parts as possible. */
+/** Bodies of about `size` octets with as many parts as possible. */
 function worstBodies(size: number): readonly { readonly number: number; readonly body: Uint8Array }[] {
-  const fill = (part: string, head = ''): Uint8Array => {
-    const octets = Buffer.from(part, 'hex')
-    const room = Math.min(size, 65531) - head.length / 2
-    const count = Math.max(Math.floor(room / octets.length), 0)
-    return new Uint8Array(Buffer.concat([Buffer.from(head, 'hex'), ...Array<Buffer>(count).fill(octets)]))
-  }
-  return [
-    { number: 33, body: fill('0200000801010000') },
-    // One proposal with 255 transforms, and one transform with as many attributes as fit.
-    { number: 33, body: fill('0300000801000014', '0000fff8010100ff') },
-    { number: 33, body: fill('80010000', '0000fff8010100010000fff001000014') },
-    { number: 42, body: fill('00000001', '03043ffd') },
-    { number: 44, body: fill('070000100000ffff0a0000010a000001', 'ff000000') },
-    { number: 45, body: fill('0a000004', 'ff000000') },
-    { number: 47, body: fill('00010000', '01000000') },
-    { number: 48, body: fill('00', '0100fffb01') },
+  const room = Math.min(size, 65531) - 4
+  const times = <T>(count: number, part: T): T[] => Array<T>(Math.floor(count)).fill(part)
+  const empty = new Uint8Array()
+  const host = { kind: 'address', family: 4, protocol: 0, startPort: 0, endPort: 65535 } as const
+  const addresses = { start: Uint8Array.of(10, 0, 0, 1), end: Uint8Array.of(10, 0, 0, 9) }
+  const perProposal = Math.min(255, Math.floor(room / 200 / 8) - 1)
+  const transforms = times(perProposal, { type: 1, id: 12 })
+  const worst: readonly PlainPayload[] = [
+    { type: 'SA', proposals: times(200, { number: 1, protocol: 1, spi: empty, transforms }) },
+    { type: 'D', protocol: 3, spiSize: 4, spis: times(room / 4, Uint8Array.of(0, 0, 0, 1)) },
+    { type: 'TSi', selectors: times(Math.min(255, room / 16), { ...host, ...addresses }) },
+    {
+      type: 'TSr',
+      selectors: times(255, { kind: 'other', tsType: 10, protocol: 0, data: new Uint8Array(room / 255 - 4) }),
+    },
+    { type: 'CP', cfgType: 1, attributes: times(Math.min(1000, room / 4), { type: 1, value: empty }) },
+    { type: 'EAP', data: Uint8Array.of(1, 0, (room >>> 8) & 0xff, room & 0xff, ...new Uint8Array(room - 4)) },
   ]
+  return worst.map((payload) => ({ number: codecs[payload.type].number, body: bodyOf(payload) }))
 }
 
 /** Messages of many payloads, known, unknown, and with the largest bodies. */

@@ -214,6 +214,12 @@ const refused: readonly [what: string, number: number, hex: string, message: str
     '00 00 0014 01 01 00 01 00 00 000c 01 00 000c 0001 0001',
     'SA.proposal[0].transform[0] at offset 24: 1 octets wanted, 0 left',
   ],
+  [
+    'a transform with 17 attributes that we do not know',
+    33,
+    `00 00 0054 01 01 00 01 00 00 004c 01 00 000c ${'80010000'.repeat(17)}`,
+    'SA.proposal[0].transform[0] at offset 88: more than 16 odd attributes',
+  ],
   ['a KE payload without a method', 34, '00', 'KE at offset 4: 2 octets wanted, 1 left'],
   [
     'an identification that is no IPv4 address',

@@ -46,6 +46,8 @@ export interface TransformAttribute {
 
 /** More proposals than any peer offers; bounds the work for one payload. */
 const MOST_PROPOSALS = 200
+/** RFC 7296 knows one attribute. */
+const MOST_ATTRIBUTES = 16
 
 export const sa: Codec<SAPayload> = {
   number: 33,
@@ -114,6 +116,7 @@ function decodeTransform(body: Reader): Transform {
     // RFC 7296 §3.3.5: Key Length has the short form. A second one would leave open which is meant.
     if (attribute === TRANSFORM_ATTRIBUTE.KEY_LENGTH && short && keyBits === undefined)
       keyBits = ((value[0] as number) << 8) | (value[1] as number) // two octets, read above
+    else if (unknownAttributes.length === MOST_ATTRIBUTES) body.fail(`more than ${MOST_ATTRIBUTES} odd attributes`)
     else unknownAttributes.push({ type: attribute, value, short })
   }
   return {
