@@ -52,7 +52,7 @@ export interface IkeSockets {
   readonly problems: readonly string[]
   /**
    * Sends from exactly this address and port. Returns undefined or the errno name: ENOTCONN when no socket has that
-   * family and port, EADDRNOTAVAIL/EINVAL when the address is not (any more) one of this host, EAGAIN when the send buffer
+   * family and port, ENETUNREACH or EINVAL when the address is not (any more) one of this host, EAGAIN when the send buffer
    * is full. A lost datagram is sent again by IKE's retransmission.
    */
   send(datagram: IkeDatagram): string | undefined
