@@ -1,0 +1,189 @@
+/** Deleting Child and IKE SAs (RFC 7296 §1.4.1), from either side and from both at once. */
+import assert from 'node:assert/strict'
+import type { Event } from '../../src/ike/output.ts'
+import { logged, nothingLeaks, nothingLeft, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
+import type { Host } from './host.ts'
+import { established } from './pair.ts'
+import { scenario } from './scenario.ts'
+import type { World } from './world.ts'
+
+function terminate(host: Host, what: 'child' | 'IKE SA', force = false): () => unknown {
+  const select = what === 'child' ? { child: 'net' } : { ike: 'lab' }
+  return host.command({ kind: 'terminate', select, force, timeoutMs: 0 })
+}
+
+function downs(host: Host): string[] {
+  return host.events.filter((event: Event) => 'up' in event && !event.up).map(({ kind }) => kind)
+}
+
+function noStates(world: World): void {
+  for (const host of world.hosts) {
+    assert.deepEqual(host.kernel.states, [])
+    assert.deepEqual(host.kernel.policies, [])
+    assert.deepEqual(host.kernel.routes, [])
+  }
+}
+
+for (const side of ['left', 'right'] as const) {
+  /**
+   *    |-- INFORMATIONAL request [ D(ESP) ] ---->|
+   *    |<--- INFORMATIONAL response [ D(ESP) ] --|
+   */
+  scenario(`${side} deletes the child`, () => {
+    const world = established()
+    const answer = terminate(world.host(side), 'child')
+    world.finishJobs()
+    world.deliver(2)
+    assert.deepEqual(answer(), { kind: 'matched', matches: 1, done: 1 })
+    for (const host of world.hosts) {
+      assert.deepEqual(onlySa(host).children, [])
+      assert.deepEqual(downs(host), ['child-updown'])
+      saidToPeer(host, 'INFORMATIONAL')
+    }
+    noStates(world)
+    world.left.command({ kind: 'terminate', select: { ike: 'lab' }, force: false, timeoutMs: 0 })
+    world.settle()
+    nothingLeaks(world)
+  })
+
+  /**
+   *    |-- INFORMATIONAL request [ D(IKE) ] ---->|
+   *    |<--------- INFORMATIONAL response [ ] ---|
+   */
+  scenario(`${side} deletes the IKE SA`, () => {
+    const world = established()
+    const answer = terminate(world.host(side), 'IKE SA')
+    world.finishJobs()
+    world.deliver(2)
+    assert.deepEqual(answer(), { kind: 'matched', matches: 1, done: 1 })
+    for (const host of world.hosts) assert.ok(downs(host).includes('ike-updown'))
+    logged(world.host(side), 'IKE_SA deleted')
+    logged(world.peer(world.host(side)), 'received DELETE for IKE_SA')
+    nothingLeaks(world)
+  })
+
+  scenario(`${side} deletes the IKE SA, and its request is lost`, () => {
+    const world = established()
+    terminate(world.host(side), 'IKE SA')
+    world.lose()
+    world.wait(5)
+    nothingLeaks(world)
+  })
+
+  scenario(
+    `${side} deletes the IKE SA, and the answer is lost: the peer is gone, and the retransmission goes unanswered`,
+    () => {
+      const world = established()
+      const answer = terminate(world.host(side), 'IKE SA')
+      world.deliver(1)
+      world.lose()
+      nothingLeft(world.peer(world.host(side)))
+      world.wait(170)
+      assert.deepEqual(answer(), { kind: 'matched', matches: 1, done: 1 })
+      nothingLeaks(world)
+    },
+  )
+
+  scenario(`${side} deletes by force: it does not wait for the answer`, () => {
+    const world = established()
+    terminate(world.host(side), 'IKE SA', true)
+    world.finishJobs()
+    nothingLeft(world.host(side))
+    world.settle()
+    nothingLeaks(world)
+  })
+}
+
+/**
+ *    |-- D(ESP) ---.   .--- D(ESP) --|
+ *    |<-------------\-/              |
+ *    |              / \------------->|   each answers without the other's SPI (RFC 7296 §1.4.1)
+ */
+scenario('both delete the child', () => {
+  const world = established()
+  for (const host of world.hosts) terminate(host, 'child')
+  world.finishJobs()
+  world.deliver(2)
+  world.settle()
+  for (const host of world.hosts) assert.deepEqual(onlySa(host).children, [])
+  noStates(world)
+})
+
+/** RFC 7296 §2.25.2: whoever deletes an IKE SA answers the peer's DELETE as usual. */
+scenario('both delete the IKE SA', () => {
+  const world = established()
+  for (const host of world.hosts) terminate(host, 'IKE SA')
+  world.finishJobs()
+  world.deliver(2)
+  world.settle()
+  nothingLeaks(world)
+})
+
+scenario('one deletes the child while the other deletes the IKE SA', () => {
+  const world = established()
+  terminate(world.left, 'child')
+  terminate(world.right, 'IKE SA')
+  world.finishJobs()
+  world.deliver(2)
+  world.settle()
+  world.wait(170)
+  nothingLeaks(world)
+})
+
+scenario('the IKE SA is terminated before it is established', () => {
+  const world = established()
+  terminate(world.left, 'IKE SA')
+  world.settle()
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.finishJobs()
+  world.deliver(2)
+  terminate(world.left, 'IKE SA')
+  world.settle()
+  world.wait(35)
+  nothingLeaks(world)
+})
+
+scenario('shutdown tells every peer and leaves nothing', () => {
+  const world = established()
+  const answer = world.left.command({ kind: 'shutdown' })
+  world.settle()
+  assert.deepEqual(answer(), { kind: 'done' })
+  nothingLeaks(world)
+})
+
+scenario('up again after down', () => {
+  const world = established()
+  for (let i = 0; i < 3; i++) {
+    terminate(i % 2 === 0 ? world.left : world.right, 'IKE SA')
+    world.settle()
+    nothingLeaks(world)
+    ;(i % 2 === 0 ? world.right : world.left).command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+    world.settle()
+    sameSingleChild(world)
+  }
+})
+
+/** Jobs are still under way when the command comes: what they made must go. */
+scenario('terminated while the kernel is at work', () => {
+  for (let after = 0; after < 12; after++) {
+    const world = established()
+    terminate(world.left, 'IKE SA')
+    world.settle()
+    world.holdJobs = true
+    world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+    for (let i = 0; i < after; i++) {
+      const busy = world.hosts.find(({ jobs }) => jobs.length > 0)
+      const job = busy?.jobs[0]
+      const flight = world.net.flights[0]
+      if (busy !== undefined && job !== undefined) busy.complete(job)
+      else if (flight !== undefined) world.deliverThis(flight)
+    }
+    world.holdJobs = false
+    terminate(world.left, 'IKE SA', true)
+    world.settle()
+    world.wait(200)
+    for (const host of world.hosts) terminate(host, 'IKE SA')
+    world.wait(200)
+    nothingLeaks(world)
+  }
+})

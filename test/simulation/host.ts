@@ -1,0 +1,254 @@
+/** One simulated host: a protocol core, a kernel in memory, and the jobs that are still to be done. */
+import { createHash, type Hash } from 'node:crypto'
+import type { CoreSettings } from '../../src/config/daemon-settings.ts'
+import { type Random, seededRandom } from '../../src/crypto/random.ts'
+import { Engine } from '../../src/ike/engine.ts'
+import type { Command, Input } from '../../src/ike/input.ts'
+import type { Job, KernelJob } from '../../src/ike/job.ts'
+import type { Answer, Event, LogEntry, Output } from '../../src/ike/output.ts'
+import type { IkeSaView } from '../../src/ike/view.ts'
+import type { SaCrypto } from '../../src/kernel/operations.ts'
+import { SimulatedKernel, type SimulatedKernelOptions } from '../../src/kernel/simulated/simulated-kernel.ts'
+import type { Endpoint } from '../../src/wire/endpoint.ts'
+import { performJob } from './perform-job.ts'
+
+export interface HostOptions {
+  readonly name: string
+  readonly seed: number
+  readonly settings: CoreSettings
+  readonly kernel: Omit<SimulatedKernelOptions, 'random'>
+  /** Says what time it is (epoch milliseconds). */
+  readonly clock: { readonly now: number }
+  readonly names?: ReadonlyMap<string, readonly string[]>
+  /** Takes what the core sends. `label` says what it is. */
+  readonly transmit: (local: Endpoint, remote: Endpoint, bytes: Uint8Array, label: string) => void
+  /** Hears every log entry, for the drawing. */
+  readonly note?: (entry: LogEntry) => void
+}
+
+/** A job that has been asked for and not been completed. Kernel jobs are performed in order, whatever completes first. */
+export interface PendingJob {
+  readonly id: number
+  readonly job: Job
+  outcome: { readonly value: unknown } | { readonly error: Error } | undefined
+}
+
+export class Host {
+  readonly name: string
+  readonly engine: Engine
+  readonly kernel: SimulatedKernel
+  readonly logs: LogEntry[] = []
+  readonly events: Event[] = []
+  readonly #answers = new Map<number, Answer>()
+  readonly #options: HostOptions
+  readonly #random: Random
+  readonly #labels = new Map<string, string>()
+  readonly #digest: Hash = createHash('sha256')
+  #jobs: PendingJob[] = []
+  #timerAt: number | undefined
+  #lastCommand = 0
+  /** What was sent, in order: every datagram, with its name as logged, e.g. `IKE_AUTH request 1 [ IDi … ]`. */
+  readonly sent: { readonly label: string; readonly atMs: number; readonly bytes: Uint8Array }[] = []
+
+  constructor(options: HostOptions) {
+    const { name, seed } = options
+    this.name = name
+    this.#options = options
+    this.#random = seededRandom(Buffer.from(`${name} jobs ${seed}`))
+    this.engine = new Engine({
+      random: seededRandom(Buffer.from(`${name} core ${seed}`)),
+      settings: options.settings,
+      strict: true,
+    })
+    this.kernel = new SimulatedKernel({
+      ...options.kernel,
+      random: seededRandom(Buffer.from(`${name} kernel ${seed}`)),
+    })
+  }
+
+  /** Jobs in the order in which they were asked for. */
+  get jobs(): readonly PendingJob[] {
+    return this.#jobs
+  }
+
+  /** When the core wants to be woken (epoch milliseconds). */
+  get timerAt(): number | undefined {
+    return this.#timerAt
+  }
+
+  /** When the core or the kernel has something to do next. */
+  get deadline(): number | undefined {
+    const kernel = this.kernel.deadline
+    if (kernel === undefined || this.#timerAt === undefined) return kernel ?? this.#timerAt
+    return Math.min(kernel, this.#timerAt)
+  }
+
+  /** Gives the core one input and passes on what it puts out. */
+  handle(input: Input): void {
+    if (input.kind === 'timer') this.#timerAt = undefined
+    let generated: string | undefined
+    for (const output of this.engine.handle(input, this.#now)) {
+      this.#digestOutput(output)
+      switch (output.kind) {
+        case 'send': {
+          const { local, remote, bytes } = output
+          const label = this.#label(local, bytes, generated)
+          this.sent.push({ label, atMs: this.#now, bytes })
+          this.#options.transmit(local, remote, bytes, label)
+          break
+        }
+        case 'job':
+          this.#jobs.push({ id: output.id, job: snapshot(output.job), outcome: undefined })
+          break
+        case 'log':
+          if (output.entry.message.startsWith('generating ')) generated = output.entry.message.slice(11)
+          this.logs.push(output.entry)
+          this.#options.note?.(output.entry)
+          break
+        case 'event':
+          this.events.push(output.event)
+          break
+        case 'answer':
+          this.#answers.set(output.command, output.answer)
+          break
+        case 'tracking':
+          break
+        case 'timer':
+          this.#timerAt = output.at
+          break
+      }
+    }
+  }
+
+  /** Gives a command; the returned function says its answer once there is one. */
+  command(command: Command): () => Answer | undefined {
+    const id = ++this.#lastCommand
+    this.handle({ kind: 'command', id, command })
+    return () => this.#answers.get(id)
+  }
+
+  /** Completes a job: performs it, and for a kernel job all that were asked for before it. */
+  complete(pending: PendingJob): void {
+    if (pending.job.kind === 'kernel') {
+      for (const other of this.#jobs) {
+        if (other.job.kind === 'kernel') other.outcome ??= this.#perform(other.job)
+        if (other === pending) break
+      }
+    } else {
+      pending.outcome ??= this.#perform(pending.job)
+    }
+    this.#jobs = this.#jobs.filter((other) => other !== pending)
+    const { id, outcome } = pending
+    if (outcome === undefined) throw new Error('the job does not belong to this host')
+    this.handle(
+      'error' in outcome ? { kind: 'failed', job: id, ...outcome } : { kind: 'completed', job: id, ...outcome },
+    )
+    this.passKernelEvents()
+  }
+
+  /** Wakes what is due. */
+  wake(): void {
+    this.kernel.advance(this.#now)
+    this.passKernelEvents()
+    if (this.#timerAt !== undefined && this.#timerAt <= this.#now) this.handle({ kind: 'timer' })
+  }
+
+  passKernelEvents(): void {
+    for (const event of this.kernel.drain()) this.handle({ kind: 'kernel', event })
+  }
+
+  /** The IKE SAs as list-sas shows them; its questions to the kernel are answered at once. */
+  sas(): readonly IkeSaView[] {
+    const answer = this.command({ kind: 'list-sas', select: {} })
+    for (;;) {
+      const said = answer()
+      if (said !== undefined) return said.kind === 'sas' ? said.ikeSas : []
+      const query = this.#jobs.find(({ job }) => job.kind === 'kernel' && job.operation.kind === 'query-sa')
+      if (query === undefined) throw new Error('list-sas waits for something else than the kernel')
+      this.complete(query)
+    }
+  }
+
+  /** Names all outputs so far, in their order and with their contents. */
+  digest(): string {
+    return this.#digest.copy().digest('hex')
+  }
+
+  get #now(): number {
+    return this.#options.clock.now
+  }
+
+  #perform(job: Job): PendingJob['outcome'] {
+    try {
+      const value =
+        job.kind === 'kernel'
+          ? this.kernel.perform(job.operation, this.#now)
+          : performJob(job, this.#random, this.#options.names ?? new Map())
+      return { value }
+    } catch (error) {
+      return { error: error instanceof Error ? error : new Error(String(error)) }
+    }
+  }
+
+  /** What the core said it generated; for a retransmission what it was called the first time. */
+  #label(local: Endpoint, bytes: Uint8Array, generated: string | undefined): string {
+    const message = local.port === this.#options.settings.portIke ? bytes : bytes.subarray(4)
+    if (message.length < 28) return `${message.length} octets`
+    const name =
+      Buffer.from(message.subarray(0, 8)).toString('hex') + Buffer.from(message.subarray(17, 24)).toString('hex')
+    if (generated !== undefined) this.#labels.set(name, generated)
+    return this.#labels.get(name) ?? `exchange ${message[18]}, message ${Buffer.from(message).readUInt32BE(20)}`
+  }
+
+  #digestOutput(output: Output): void {
+    const digest = this.#digest.update(output.kind)
+    switch (output.kind) {
+      case 'send':
+        digest.update(`${output.local.address} ${output.local.port} ${output.remote.address} ${output.remote.port}`)
+        digest.update(output.bytes)
+        break
+      case 'job':
+        digest.update(
+          `${output.id} ${output.job.kind} ${output.job.kind === 'kernel' ? output.job.operation.kind : ''}`,
+        )
+        break
+      case 'log':
+        digest.update(output.entry.message)
+        break
+      case 'event':
+        digest.update(output.event.kind)
+        break
+      case 'answer':
+        digest.update(`${output.command} ${output.answer.kind}`)
+        break
+      case 'tracking':
+        digest.update(`${output.command} ${output.uniqueId}`)
+        break
+      case 'timer':
+        digest.update(`${output.at}`)
+        break
+    }
+  }
+}
+
+/**
+ * A kernel job with keys of its own: the daemon's performer writes the netlink message at once, and the core may wipe
+ * the keys before the kernel has read it.
+ */
+function snapshot(job: Job): Job {
+  if (job.kind !== 'kernel') return job
+  const { operation } = job
+  if (operation.kind !== 'install-sa' && operation.kind !== 'move-sa') return job
+  const sa = { ...operation.sa, crypto: copyOf(operation.sa.crypto) }
+  return { kind: 'kernel', operation: { ...operation, sa } } satisfies KernelJob
+}
+
+function copyOf(crypto: SaCrypto): SaCrypto {
+  if (crypto.kind === 'aead') return { ...crypto, key: crypto.key.copy() }
+  const { kind, encryption, integrity } = crypto
+  return {
+    kind,
+    ...(encryption && { encryption: { ...encryption, key: encryption.key.copy() } }),
+    ...(integrity && { integrity: { ...integrity, key: integrity.key.copy() } }),
+  }
+}

@@ -1,0 +1,145 @@
+/** Datagrams that nobody honest sends. None may end or change anything, and all are counted. */
+import assert from 'node:assert/strict'
+import { seededRandom } from '../../src/crypto/random.ts'
+import { decodeHeader } from '../../src/wire/header.ts'
+import { nothingLeaks, sameSingleChild } from './expect.ts'
+import { established, pair } from './pair.ts'
+import { scenario } from './scenario.ts'
+
+const stranger = { address: '203.0.113.66', port: 500 }
+
+/** The message with one more payload at its end, which has the critical bit. */
+function withCriticalPayload(message: Uint8Array, type: number): Uint8Array {
+  const longer = Buffer.concat([message, Buffer.from([0, 0x80, 0, 4])])
+  longer.writeUInt32BE(longer.length, 24)
+  let next = 16
+  let at = 28
+  while (longer[next] !== 0) {
+    next = at
+    at += longer.readUInt16BE(at + 2)
+  }
+  longer[next] = type
+  return longer
+}
+
+/** RFC 7296 §2.5: the notify carries the type; §2.21.1: the request leaves no state. */
+scenario('an unknown critical payload in IKE_SA_INIT', () => {
+  const world = pair()
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.finishJobs()
+  const flight = world.net.flights[0]
+  assert.ok(flight)
+  const request = Buffer.from(withCriticalPayload(flight.bytes, 200))
+  request[0] = (request[0] ?? 0) ^ 0xff
+  world.inject(world.right, stranger, request)
+  const answer = world.right.sent.at(-1)
+  assert.ok(answer)
+  const notify = Buffer.from(answer.bytes)
+  assert.equal(decodeHeader(notify).flags.response, true)
+  // N: no protocol, no SPI, UNSUPPORTED_CRITICAL_PAYLOAD, one octet of data
+  assert.equal(notify[16], 41)
+  assert.deepEqual([...notify.subarray(28)], [0, 0, 0, 9, 0, 0, 0, 1, 200])
+  assert.deepEqual(world.right.sas(), [])
+})
+
+scenario('an unknown payload that is not critical is ignored', () => {
+  const world = pair()
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.finishJobs()
+  const flight = world.net.flights[0]
+  assert.ok(flight)
+  const request = Buffer.from(withCriticalPayload(flight.bytes, 200))
+  request[request.length - 3] = 0
+  request[0] = (request[0] ?? 0) ^ 0xff
+  world.inject(world.right, { address: '192.0.2.1', port: 500 }, request)
+  assert.equal(world.right.sas().length, 1)
+})
+
+scenario('a message of IKEv1 and one of a version to come', () => {
+  const world = pair()
+  const message = (version: number): Uint8Array => {
+    const bytes = Buffer.alloc(28, 7)
+    bytes.fill(0, 8, 16)
+    bytes.set([33, version, 34, 0x08, 0, 0, 0, 0, 0, 0, 0, 28], 16)
+    return bytes
+  }
+  for (const version of [0x10, 0x30]) {
+    const before = world.right.sent.length
+    world.inject(world.right, stranger, message(version))
+    const answer = world.right.sent[before]
+    assert.ok(answer, `version ${version >> 4} has no answer`)
+    assert.deepEqual([...answer.bytes.subarray(32, 36)].slice(-2), [0, 5]) // INVALID_MAJOR_VERSION
+  }
+  assert.deepEqual(world.right.sas(), [])
+})
+
+/** Every prefix, every single octet changed: an SA that is up stays up, and none is left over. */
+scenario('the messages of an exchange, cut and changed', () => {
+  const recorded = established()
+  const world = established()
+  const random = seededRandom(7)
+  for (const host of recorded.hosts) {
+    for (const { bytes, label } of host.sent) {
+      const port = label.startsWith('IKE_SA_INIT') ? 500 : 4500
+      const victim = world.peer(world.host(host.name))
+      const peer = { address: host === recorded.left ? '192.0.2.1' : '192.0.2.2', port }
+      for (let length = 0; length < bytes.length; length += 1 + ((random(1)[0] ?? 0) % 4)) {
+        world.inject(victim, peer, bytes.slice(0, length), port)
+        const changed = Uint8Array.from(bytes)
+        changed[length] = (changed[length] ?? 0) ^ (1 << ((random(1)[0] ?? 0) & 7))
+        world.inject(victim, peer, changed, port)
+      }
+    }
+  }
+  world.settle()
+  world.wait(60)
+  sameSingleChild(world)
+})
+
+scenario('noise', () => {
+  const world = established()
+  const random = seededRandom(8)
+  for (let i = 0; i < 2000; i++) {
+    const bytes = random((random(1)[0] ?? 0) * 2)
+    for (const host of world.hosts) world.inject(host, stranger, bytes, i % 2 === 0 ? 500 : 4500)
+  }
+  for (const host of world.hosts) {
+    const answer = host.command({ kind: 'stats' })()
+    assert.deepEqual(answer?.kind === 'stats' && [answer.ikeSas, answer.halfOpen], [1, 0])
+  }
+  sameSingleChild(world)
+})
+
+scenario('the octets of a recorded IKE_AUTH under the SPIs of another SA', () => {
+  const recorded = established({ seed: 3 })
+  const world = established()
+  const message = recorded.left.sent.at(-1)
+  const own = world.left.sent.at(-1)
+  assert.ok(message && own)
+  const replayed = Uint8Array.from(message.bytes)
+  replayed.set(own.bytes.subarray(0, 20), 0)
+  world.inject(world.right, { address: '192.0.2.1', port: 4500 }, replayed, 4500)
+  sameSingleChild(world)
+})
+
+scenario('a forged AUTHENTICATION_FAILED, without protection', () => {
+  const world = pair()
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.finishJobs()
+  world.deliver(2)
+  const request = world.left.sent.at(-1)
+  assert.ok(request)
+  const spis = request.bytes.subarray(4, 20) // behind the non-ESP marker
+  const forged = Buffer.concat([
+    Buffer.alloc(4),
+    spis,
+    Buffer.from([41, 0x20, 35, 0x20, 0, 0, 0, 1, 0, 0, 0, 36]),
+    Buffer.from([0, 0, 0, 8, 0, 0, 0, 24]),
+  ])
+  world.inject(world.left, { address: '192.0.2.2', port: 4500 }, forged, 4500)
+  world.settle()
+  sameSingleChild(world)
+  world.left.command({ kind: 'terminate', select: { ike: 'lab' }, force: false, timeoutMs: 0 })
+  world.settle()
+  nothingLeaks(world)
+})

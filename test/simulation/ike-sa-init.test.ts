@@ -1,0 +1,164 @@
+/** IKE_SA_INIT where it does not go straight: cookies (RFC 7296 §2.6), other groups (§1.2), NAT (§2.23). */
+import assert from 'node:assert/strict'
+import { KE } from '../../src/wire/numbers.ts'
+import { ikeProposal } from './connection.ts'
+import { exchanges, nothingLeaks, onlyChild, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
+import { established, type PairOptions, pair } from './pair.ts'
+import { scenario } from './scenario.ts'
+import type { World } from './world.ts'
+
+/** The first group is refused, the second one taken. */
+const otherGroupFirst: PairOptions = {
+  left: { connection: { proposals: [ikeProposal([KE.ECP_256, KE.CURVE_25519])] } },
+  right: { connection: { proposals: [ikeProposal([KE.CURVE_25519])] } },
+}
+
+const cookies: PairOptions = { right: { settings: { cookieThreshold: 1 } } }
+
+/** Somebody else is half-open at right, so that the next one is asked for a cookie. */
+function halfOpen(world: World): void {
+  const flight = world.net.flights[0]
+  assert.ok(flight)
+  const other = Uint8Array.from(flight.bytes)
+  other[0] = (other[0] ?? 0) ^ 0xff
+  world.inject(world.right, { address: '192.0.2.1', port: 1234 }, other)
+}
+
+function initiate(world: World): void {
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.finishJobs()
+}
+
+/**
+ *    |-- IKE_SA_INIT request 0 [ SA KE No … ] ---------------->|
+ *    |<----------------- IKE_SA_INIT response 0 [ N(INVAL_KE) ]|
+ *    |-- IKE_SA_INIT request 0 [ SA KE' No … ] --------------->|
+ *    |<---------------- IKE_SA_INIT response 0 [ SA KE' No … ] |
+ */
+scenario('another group', () => {
+  const world = established(otherGroupFirst)
+  saidToPeer(world.right, 'N(INVAL_KE)')
+  assert.equal(onlySa(world.left).proposal?.keyExchange, KE.CURVE_25519)
+  assert.deepEqual(exchanges(world.left), ['IKE_SA_INIT request 0', 'IKE_SA_INIT request 0', 'IKE_AUTH request 1'])
+})
+
+/**
+ *    |-- IKE_SA_INIT request 0 [ SA KE No … ] ------------->|
+ *    |<---------------- IKE_SA_INIT response 0 [ N(COOKIE) ]|
+ *    |-- IKE_SA_INIT request 0 [ N(COOKIE) SA KE No … ] --->|
+ *    |<--------------- IKE_SA_INIT response 0 [ SA KE No … ]|
+ */
+scenario('a cookie', () => {
+  const world = pair(cookies)
+  initiate(world)
+  halfOpen(world)
+  world.settle()
+  saidToPeer(world.right, 'IKE_SA_INIT response 0 [ N(COOKIE) ]')
+  saidToPeer(world.left, 'IKE_SA_INIT request 0 [ N(COOKIE) SA KE No')
+  assert.equal(onlySa(world.left).state, 'ESTABLISHED')
+  world.wait(40) // the other one goes
+  sameSingleChild(world)
+})
+
+/** The cookie first, then the group: the second retry carries the cookie as well (RFC 7296 §2.6.1). */
+scenario('a cookie, then another group', () => {
+  const world = pair({ ...otherGroupFirst, right: { ...otherGroupFirst.right, ...cookies.right } })
+  initiate(world)
+  const first = world.net.flights[0]
+  assert.ok(first)
+  // Its group would be refused and leave nothing half-open: one with the right group comes before.
+  world.net.remove(first)
+  const primer = pair({ seed: 2 })
+  primer.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  primer.finishJobs()
+  const other = primer.net.flights[0]
+  assert.ok(other)
+  world.inject(world.right, { address: '192.0.2.1', port: 1234 }, other.bytes)
+  world.wait(5)
+  saidToPeer(world.right, 'N(COOKIE)')
+  saidToPeer(world.right, 'N(INVAL_KE)')
+  assert.equal(onlySa(world.left).state, 'ESTABLISHED')
+  world.wait(40)
+  sameSingleChild(world)
+})
+
+/**
+ * The group first, then a cookie: right comes under load between the two.
+ *
+ *    |-- IKE_SA_INIT request 0 [ SA KE No … ] ---------------->|
+ *    |<----------------- IKE_SA_INIT response 0 [ N(INVAL_KE) ]|
+ *    |-- IKE_SA_INIT request 0 [ SA KE' No … ] --------------->|
+ *    |<------------------- IKE_SA_INIT response 0 [ N(COOKIE) ]|
+ *    |-- IKE_SA_INIT request 0 [ N(COOKIE) SA KE' No … ] ----->|
+ */
+scenario('another group, then a cookie', () => {
+  const world = pair({ ...otherGroupFirst, right: { ...otherGroupFirst.right, ...cookies.right } })
+  initiate(world)
+  world.deliver(2)
+  saidToPeer(world.right, 'N(INVAL_KE)')
+  halfOpen(world)
+  world.settle()
+  saidToPeer(world.right, 'IKE_SA_INIT response 0 [ N(COOKIE) ]')
+  assert.equal(onlySa(world.left).state, 'ESTABLISHED')
+  world.wait(40)
+  sameSingleChild(world)
+})
+
+/** A responder that asks for one group, then for another, then for the first again: it ends, and nothing is left. */
+scenario('a forged INVALID_KE_PAYLOAD for a group that was not offered is not believed', () => {
+  const world = pair()
+  initiate(world)
+  const request = world.net.flights[0]
+  assert.ok(request)
+  const forged = Buffer.concat([
+    request.bytes.subarray(0, 8), // SPIi
+    Buffer.alloc(8), // SPIr
+    Buffer.from([41, 0x20, 34, 0x20, 0, 0, 0, 0, 0, 0, 0, 38]), // N, IKE_SA_INIT, response, id 0, 38 octets
+    Buffer.from([0, 0, 0, 10, 0, 0, 0, 17, 0, 14]), // INVALID_KE_PAYLOAD, MODP_2048
+  ])
+  world.inject(world.left, { address: '192.0.2.2', port: 500 }, forged)
+  world.settle()
+  sameSingleChild(world)
+})
+
+for (const nat of ['left', 'right', 'both'] as const) {
+  /**
+   *   10.0.1.2:500  -- IKE_SA_INIT -->  the NAT's port
+   *   10.0.1.2:4500 -- IKE_AUTH ----->  another port of the NAT (RFC 7296 §2.23)
+   */
+  scenario(`NAT before ${nat}: the exchange goes on at port 4500, ESP in UDP`, () => {
+    const world = established({ nat })
+    const [left, right] = [onlySa(world.left), onlySa(world.right)]
+    assert.deepEqual([left.natLocal, left.natRemote], [nat !== 'right', nat !== 'left'])
+    assert.deepEqual([right.natLocal, right.natRemote], [nat !== 'left', nat !== 'right'])
+    assert.deepEqual([left.local.port, left.remote.port, right.local.port], [4500, 4500, 4500])
+    for (const host of world.hosts) assert.equal(onlyChild(host).encap, true)
+    world.wait(300)
+    sameSingleChild(world)
+    world.left.command({ kind: 'terminate', select: { ike: 'lab' }, force: false, timeoutMs: 0 })
+    world.settle()
+    nothingLeaks(world)
+  })
+}
+
+scenario('the host behind the NAT keeps the mapping alive', () => {
+  const world = established({ nat: 'left' })
+  const before = world.left.sent.length
+  world.wait(65, { deliver: false })
+  const keepalives = world.left.sent.slice(before)
+  assert.deepEqual(
+    keepalives.map(({ bytes }) => [...bytes]),
+    [[0xff], [0xff], [0xff]],
+  )
+  assert.deepEqual(world.right.sent.length, 2)
+})
+
+scenario('the NAT forgets the mapping: ESP from the new port moves the SA', () => {
+  const world = established({ nat: 'left' })
+  for (const box of world.net.nats) box.rebind()
+  sameSingleChild(world)
+  world.settle()
+  world.wait(1)
+  sameSingleChild(world)
+  assert.equal(onlySa(world.right).remote.port >= 20_002, true)
+})

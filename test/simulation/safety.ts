@@ -1,0 +1,143 @@
+/** What must hold after every step of every run, whatever the network, the kernel and the order of events do. */
+import { decodeHeader } from '../../src/wire/header.ts'
+import { describeState, installed, own } from './expect.ts'
+import type { Host } from './host.ts'
+import type { Carried, World } from './world.ts'
+
+/** A rule was broken: a mistake in the core (or in the rule). */
+export class Violation extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'Violation'
+  }
+}
+
+/** Watches a world from now on; any broken rule is thrown out of the step that broke it. */
+export function watchSafety(world: World): void {
+  const windows = new Map<string, Window>()
+  world.onSend = (from, local, bytes) => {
+    checkWindow(windows, from.name, local.port === 500 ? bytes : bytes.subarray(4))
+  }
+  world.onStep = () => {
+    twinsAgree(world)
+    for (const host of world.hosts) if (host.jobs.length === 0) kernelHasAnOwner(host)
+  }
+}
+
+/**
+ * Each outbound SA has an inbound twin at the peer with the same keys. While an exchange is under way the twin may be
+ * - larval: the responder installs both directions before the initiator has its answer;
+ * - gone: the peer has deleted it and we do not know yet, or the peer gave up on an exchange that we think succeeded.
+ * Never may it be there and be different.
+ */
+export function twinsAgree(world: World): void {
+  for (const host of world.hosts) {
+    const peer = world.peer(host)
+    for (const outbound of host.kernel.states) {
+      if (outbound.sa?.direction !== 'out') continue
+      const twin = peer.kernel.states.find(
+        ({ spi, protocol }) => spi === outbound.spi && protocol === outbound.protocol,
+      )
+      if (twin?.sa === undefined) continue
+      const what = describeState(outbound)
+      if (twin.sa.direction !== 'in') throw new Violation(`${what}: both ends use it to send`)
+      if (twin.seal?.fingerprint !== outbound.seal?.fingerprint)
+        throw new Violation(`${what}: the two ends have other keys`)
+      if (twin.mode !== outbound.mode) throw new Violation(`${what}: ${outbound.mode} here, ${twin.mode} there`)
+      if (twin.sa.esn !== outbound.sa.esn) throw new Violation(`${what}: the two ends differ about ESN`)
+      if ((twin.sa.encapsulation === undefined) !== (outbound.sa.encapsulation === undefined)) {
+        throw new Violation(`${what}: one end only uses UDP`)
+      }
+    }
+  }
+}
+
+/**
+ * A host without work in progress: every SA in the kernel belongs to a Child SA that the core lists, every Child SA
+ * that is INSTALLED has both its SAs, larval states belong to an exchange, policies to a Child SA or a trap.
+ */
+export function kernelHasAnOwner(host: Host): void {
+  const { name, kernel } = host
+  const sas = host.sas()
+  const children = sas.flatMap((sa) => sa.children)
+  const listed = new Set(children.flatMap(({ spiIn, spiOut }) => [spiIn, spiOut]))
+  const there = new Set(kernel.states.map(({ spi }) => spi))
+  for (const state of installed(host)) {
+    if (!listed.has(state.spi)) throw new Violation(`${name}: nobody owns ${describeState(state)}`)
+  }
+  for (const { state, spiIn, spiOut, name: child } of children) {
+    if (state !== 'INSTALLED') continue
+    for (const spi of [spiIn, spiOut]) {
+      if (!there.has(spi)) throw new Violation(`${name}: the kernel has no ${spi.toString(16)} of ${child}`)
+    }
+  }
+  const larval = own(host).filter(({ kind }) => kind === 'larval')
+  const busy = sas.reduce((sum, { tasksActive, tasksPassive }) => sum + tasksActive.length + tasksPassive.length, 0)
+  const [first] = larval
+  if (first !== undefined && larval.length > busy) {
+    throw new Violation(`${name}: ${larval.length} larval states, ${busy} tasks, e.g. ${describeState(first)}`)
+  }
+  if (kernel.policies.length === 0) return
+  const answer = host.command({ kind: 'list-policies' })()
+  const traps = answer?.kind === 'policies' ? answer.policies : []
+  const reqids = new Set([...children, ...traps].map(({ reqid }) => reqid))
+  for (const policy of kernel.policies) {
+    const orphan = policy.templates.find(({ reqid }) => !reqids.has(reqid))
+    if (orphan !== undefined)
+      throw new Violation(`${name}: nobody owns a policy ${policy.direction} with reqid ${orphan.reqid}`)
+  }
+}
+
+/** A packet between the two subnets: whatever happens to it, it must not be one of these. */
+export function checkCarried(carried: Carried, from: Host): void {
+  switch (carried) {
+    case 'XfrmInStateProtoError':
+    case 'XfrmInStateModeError':
+    case 'XfrmInStateMismatch':
+    case 'XfrmInStateSeqError':
+    case 'XfrmInTmplMismatch':
+      throw new Violation(`a packet of ${from.name} was dropped: ${carried}`)
+    case 'plain':
+      if (from.kernel.policies.some(({ direction }) => direction === 'out')) {
+        throw new Violation(`a packet of ${from.name} left without protection, where a policy demands it`)
+      }
+      break
+    default:
+      break
+  }
+}
+
+interface Window {
+  lastRequest: number
+  /** Datagrams by message id and direction: what is sent again must be the same octets. */
+  readonly sent: Map<string, Set<string>>
+}
+
+/** RFC 7296 §2.2, §2.3: message ids go up by one and never back, and what is sent again is the same. */
+function checkWindow(windows: Map<string, Window>, sender: string, message: Uint8Array): void {
+  if (message.length < 28) return // a keepalive
+  const header = decodeHeader(message)
+  // Before the responder's SPI is known, message 0 is sent again with a cookie or another group.
+  if (header.spiR === 0n || header.messageId === 0) return
+  const name = `${sender} ${header.spiI} ${header.spiR}`
+  let window = windows.get(name)
+  if (window === undefined) {
+    window = { lastRequest: 0, sent: new Map() }
+    windows.set(name, window)
+  }
+  const { messageId, flags } = header
+  const what = `${sender}: ${flags.response ? 'response' : 'request'} ${messageId}`
+  if (!flags.response) {
+    if (messageId < window.lastRequest) throw new Violation(`${what} after request ${window.lastRequest}`)
+    if (messageId > window.lastRequest + 1)
+      throw new Violation(`${what} after request ${window.lastRequest}: one is left out`)
+    window.lastRequest = messageId
+  }
+  const key = `${flags.response} ${messageId}`
+  const datagrams = window.sent.get(key) ?? new Set()
+  window.sent.set(key, datagrams)
+  datagrams.add(Buffer.from(message).toString('base64'))
+  // Fragments share an id; a whole message is alone with it.
+  const fragmented = message[16] === 53
+  if (!fragmented && datagrams.size > 1) throw new Violation(`${what} was sent twice with different octets`)
+}

@@ -1,0 +1,24 @@
+/** Tests with a drawing: when one fails, it shows what the two hosts said to each other. */
+import { test } from 'node:test'
+import type { World } from './world.ts'
+
+/** A test whose worlds are drawn when it fails. */
+export function scenario(name: string, body: () => void): void {
+  test(name, () => {
+    worlds = []
+    try {
+      body()
+    } catch (error) {
+      const drawing = worlds.map((world) => `\n\n${world.ladder}`).join('')
+      if (error instanceof Error) error.message += `${drawing}\n`
+      throw error
+    }
+  })
+}
+
+/** Has this world drawn if the scenario fails. */
+export function watch(world: World): void {
+  worlds.push(world)
+}
+
+let worlds: World[] = []

@@ -1,0 +1,335 @@
+/** One run of the sweep: everything in it is drawn from its seed. */
+import assert from 'node:assert/strict'
+import type { ConfiguredProposal } from '../../src/config/connection.ts'
+import type { SaSelector } from '../../src/ike/input.ts'
+import { ENCR, ESN, INTEG, KE } from '../../src/wire/numbers.ts'
+import { type AuthName, encr, espProposal, ikeProposal, integ, subnet } from './connection.ts'
+import { Draw } from './draw.ts'
+import { carries, nothingLeaks, onlyChild, onlySa, packetOf, sameSingleChild } from './expect.ts'
+import type { Host } from './host.ts'
+import { noFaults } from './network.ts'
+import { type PairOptions, pair } from './pair.ts'
+import { checkCarried, watchSafety } from './safety.ts'
+import type { World } from './world.ts'
+
+export interface SweepResult {
+  readonly seed: number
+  /** Names all outputs of both hosts. */
+  readonly digest: string
+  /** What was drawn, in one line. */
+  readonly summary: string
+  readonly failure?: string
+  readonly drawing?: string
+}
+
+/** Runs a seed: a troubled time, in which safety must hold; then the network heals, and everything must come up. */
+export function sweepRun(seed: number, always = false): SweepResult {
+  const draw = new Draw(seed)
+  const plan = drawPlan(draw, seed)
+  const world = pair(plan.options)
+  const digest = (): string => world.hosts.map((host) => host.digest()).join(' ')
+  const { summary } = plan
+  try {
+    watchSafety(world)
+    troubledTime(world, plan, draw)
+    liveness(world, plan, draw)
+    return { seed, digest: digest(), summary, ...(always && { drawing: world.ladder.toString() }) }
+  } catch (error) {
+    const failure = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    return { seed, digest: digest(), summary, failure, drawing: world.ladder.toString() }
+  }
+}
+
+interface Plan {
+  readonly options: PairOptions
+  readonly loss: number
+  readonly duplication: number
+  readonly mostDelayMs: number
+  /** Things that happen, with the second at which they do. */
+  readonly actions: readonly { readonly atMs: number; readonly name: ActionName }[]
+  readonly cookies: boolean
+  readonly summary: string
+}
+
+type ActionName =
+  | 'left initiates'
+  | 'right initiates'
+  | 'both initiate'
+  | 'left terminates the child'
+  | 'right terminates the child'
+  | 'left terminates the IKE SA'
+  | 'right terminates the IKE SA'
+  | 'both terminate the IKE SA'
+  | 'a packet from left'
+  | 'a packet from right'
+  | 'the NAT forgets'
+  | 'the network is cut'
+  | 'the network is back'
+  | 'the left kernel refuses'
+  | 'the right kernel refuses'
+
+interface Action {
+  readonly weight: number
+  readonly act: (world: World, draw: Draw) => void
+}
+
+const actionTable: Readonly<Record<ActionName, Action>> = {
+  'left initiates': { weight: 6, act: ({ left }) => initiate(left) },
+  'right initiates': { weight: 3, act: ({ right }) => initiate(right) },
+  'both initiate': { weight: 2, act: ({ hosts }) => hosts.forEach(initiate) },
+  'left terminates the child': { weight: 2, act: ({ left }, draw) => terminate(left, { child: 'net' }, draw) },
+  'right terminates the child': { weight: 2, act: ({ right }, draw) => terminate(right, { child: 'net' }, draw) },
+  'left terminates the IKE SA': { weight: 2, act: ({ left }, draw) => terminate(left, { ike: 'lab' }, draw) },
+  'right terminates the IKE SA': { weight: 2, act: ({ right }, draw) => terminate(right, { ike: 'lab' }, draw) },
+  'both terminate the IKE SA': {
+    weight: 1,
+    act: ({ hosts }, draw) => {
+      for (const host of hosts) terminate(host, { ike: 'lab' }, draw)
+    },
+  },
+  'a packet from left': { weight: 4, act: (world) => packet(world, world.left) },
+  'a packet from right': { weight: 2, act: (world) => packet(world, world.right) },
+  'the NAT forgets': {
+    weight: 1,
+    act: ({ net }) => {
+      for (const box of net.nats) box.rebind()
+    },
+  },
+  'the network is cut': {
+    weight: 1,
+    act: ({ net }) => {
+      net.partitioned = true
+    },
+  },
+  'the network is back': {
+    weight: 2,
+    act: ({ net }) => {
+      net.partitioned = false
+    },
+  },
+  'the left kernel refuses': { weight: 1, act: ({ left }, draw) => refuse(left, draw) },
+  'the right kernel refuses': { weight: 1, act: ({ right }, draw) => refuse(right, draw) },
+}
+
+function initiate(host: Host): void {
+  host.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+}
+
+function terminate(host: Host, select: SaSelector, draw: Draw): void {
+  host.command({ kind: 'terminate', select, force: draw.chance(0.1), timeoutMs: 0 })
+}
+
+function refuse({ kernel }: Host, draw: Draw): void {
+  const kinds = ['allocate-spi', 'install-sa', 'install-policy', 'add-route', 'route-lookup'] as const
+  kernel.refuse({
+    kind: draw.pick(kinds),
+    nth: draw.between(1, 3),
+    errno: draw.pick(['ENOMEM', 'EPROTONOSUPPORT', 'EPERM']),
+  })
+}
+
+function drawPlan(draw: Draw, seed: number): Plan {
+  const auth = draw.weighted({ psk: 12, p256: 3, ed25519: 3, rsa2048: 1, p384: 1 }) satisfies AuthName
+  const rightAuth = draw.chance(0.1) ? ('psk' as const) : auth
+  const outer = draw.chance(0.2) ? 6 : 4
+  const inner = draw.chance(0.2) ? 6 : outer
+  const nat = outer === 4 && draw.chance(0.3) ? draw.pick(['left', 'right', 'both'] as const) : undefined
+  const mode = nat === undefined && draw.chance(0.2) ? 'transport' : 'tunnel'
+  const ike = drawIke(draw)
+  const esp = drawEsp(draw)
+  const start = draw.weighted({ none: 4, 'left traps': 2, 'both trap': 1, 'left starts': 1, 'both start': 1 })
+  const action = (side: 'left' | 'right'): { trap: boolean; start: boolean } => ({
+    trap: start === 'both trap' || start === `${side} traps`,
+    start: start === 'both start' || start === `${side} starts`,
+  })
+  const narrow = mode === 'tunnel' && draw.chance(0.15)
+  const cookies = draw.chance(0.2)
+  const options: PairOptions = {
+    seed,
+    outer,
+    inner: mode === 'transport' ? outer : inner,
+    mode,
+    left: {
+      auth,
+      child: { startAction: action('left') },
+      ...(ike.left && { connection: { proposals: ike.left } }),
+    },
+    right: {
+      auth: rightAuth,
+      child: {
+        // A trap needs an address to go to.
+        startAction: nat === 'left' || nat === 'both' ? { trap: false, start: false } : action('right'),
+        ...(narrow && { localTs: [subnet(inner === 6 ? 'fd00:2::/80' : '10.2.0.0/24')] }),
+      },
+      ...(ike.right && { connection: { proposals: ike.right } }),
+    },
+    esp,
+    ...(nat && { nat }),
+    settings: {
+      fragmentSize: draw.pick([0, 1280, 1280, 576, 400]),
+      cookieThreshold: cookies ? 1 : 30,
+      replayWindow: draw.pick([32, 32, 64, 4096]),
+      retransmitTries: draw.pick([5, 5, 3]),
+      preferConfiguredProposals: draw.chance(0.8),
+    },
+    connection: { mobike: draw.chance(0.7), encap: draw.chance(0.1) },
+  }
+  const calm = draw.chance(0.15)
+  const loss = calm ? 0 : draw.pick([0, 0.05, 0.2, 0.4])
+  const duplication = calm ? 0 : draw.pick([0, 0.1, 0.5])
+  const mostDelayMs = draw.pick([0, 20, 500, 5000])
+  const seconds = draw.pick([5, 30, 120])
+  const actions = Array.from({ length: draw.between(1, 6) }, () => ({
+    atMs: draw.below(seconds * 1000),
+    name: drawAction(draw),
+  })).sort((a, b) => a.atMs - b.atMs)
+  const first = { atMs: 0, name: draw.pick(['left initiates', 'left initiates', 'a packet from left'] as const) }
+  const summary = [
+    auth === rightAuth ? auth : `${auth}/${rightAuth}`,
+    `v${options.inner} in v${outer}`,
+    mode,
+    ...(nat ? [`NAT ${nat}`] : []),
+    ...(ike.summary ? [ike.summary] : []),
+    ...(start === 'none' ? [] : [start]),
+    ...(narrow ? ['narrowed'] : []),
+    ...(cookies ? ['cookies'] : []),
+    `loss ${loss}, twice ${duplication}, delay ${mostDelayMs} ms`,
+    [first, ...actions].map(({ atMs, name }) => `${(atMs / 1000).toFixed(1)}s ${name}`).join(', '),
+  ].join('; ')
+  return { options, loss, duplication, mostDelayMs, actions: [first, ...actions], cookies, summary }
+}
+
+function drawAction(draw: Draw): ActionName {
+  const weights = Object.entries(actionTable).map(([name, { weight }]) => [name, weight] as const)
+  // Object.fromEntries forgets the names' type.
+  return draw.weighted(Object.fromEntries(weights) as Record<ActionName, number>)
+}
+
+interface IkeChoice {
+  readonly left?: readonly ConfiguredProposal[]
+  readonly right?: readonly ConfiguredProposal[]
+  readonly summary?: string
+}
+
+/** Cheap groups most of the time: a run shall take milliseconds. */
+function drawIke(draw: Draw): IkeChoice {
+  switch (draw.weighted({ same: 6, ecp: 2, cbc: 2, 'other group first': 3, several: 1 })) {
+    case 'ecp': {
+      const proposals = [ikeProposal([draw.pick([KE.ECP_256, KE.ECP_256, KE.ECP_384])])]
+      return { left: proposals, right: proposals }
+    }
+    case 'cbc': {
+      const proposals = [ikeProposal([KE.CURVE_25519], false)]
+      return { left: proposals, right: proposals }
+    }
+    case 'other group first':
+      return {
+        left: [ikeProposal([KE.ECP_256, KE.CURVE_25519])],
+        right: [ikeProposal([KE.CURVE_25519])],
+        summary: 'other group first',
+      }
+    case 'several':
+      return {
+        left: [ikeProposal([KE.ECP_384]), ikeProposal([KE.CURVE_25519], false), ikeProposal()],
+        right: [ikeProposal([KE.CURVE_25519, KE.ECP_256])],
+        summary: 'several proposals',
+      }
+    default:
+      return {}
+  }
+}
+
+function drawEsp(draw: Draw): readonly ConfiguredProposal[] {
+  const esn = draw.pick([[ESN.NO_ESN], [ESN.ESN], [ESN.ESN, ESN.NO_ESN]])
+  const gcm = espProposal([encr(ENCR.AES_GCM_16, draw.pick([128, 256]))], esn)
+  const cbc = espProposal([encr(ENCR.AES_CBC, 128), integ(INTEG.HMAC_SHA2_256_128)], esn)
+  const chacha = espProposal([encr(ENCR.CHACHA20_POLY1305)], esn)
+  return draw.pick([[gcm], [cbc], [chacha], [chacha, gcm], [gcm, cbc]])
+}
+
+function troubledTime(world: World, plan: Plan, draw: Draw): void {
+  const start = world.now
+  world.net.faults = {
+    loss: plan.loss,
+    duplication: plan.duplication,
+    leastDelayMs: 0,
+    mostDelayMs: plan.mostDelayMs,
+  }
+  for (const { atMs, name } of plan.actions) {
+    runUntil(world, draw, start + atMs)
+    world.ladder.note('left', `* ${name}`, world.now)
+    actionTable[name].act(world, draw)
+    world.onStep?.()
+    if (plan.cookies && draw.chance(0.7)) halfOpen(world)
+  }
+  runUntil(world, draw, world.now + draw.pick([1, 10, 60]) * 1000)
+}
+
+/** A packet by the selectors of what is up, or by the configuration. */
+function packet(world: World, from: Host): void {
+  const child = from.sas().flatMap(({ children }) => children)[0]
+  const [local, remote] = [child?.localTs[0], child?.remoteTs[0]]
+  const carried =
+    local !== undefined && remote !== undefined ? world.carry(from, packetOf(local, remote)) : carries(world, from)
+  world.ladder.note(from.name, `* a packet: ${carried}`, world.now)
+  checkCarried(carried, from)
+}
+
+/** Somebody else begins an IKE SA with each host that is being spoken to, so that cookies are demanded. */
+function halfOpen(world: World): void {
+  for (const { from, bytes } of world.net.flights) {
+    if (bytes[18] !== 34 || bytes[19] !== 0x08) continue // an IKE_SA_INIT request
+    const other = Uint8Array.from(bytes)
+    other[0] = (other[0] ?? 0) ^ 0xff
+    world.inject(world.peer(world.host(from)), { address: '203.0.113.7', port: 500 }, other)
+    return
+  }
+}
+
+function liveness(world: World, plan: Plan, draw: Draw): void {
+  world.net.faults = { ...noFaults, mostDelayMs: 10 }
+  world.net.partitioned = false
+  for (const { kernel } of world.hosts) kernel.forgive()
+  world.ladder.note('left', '* the network heals', world.now)
+  // Longer than all retransmissions of one exchange, and than an acquire is held.
+  runFor(world, draw, 400)
+  for (const host of world.hosts) assert.equal(host.jobs.length, 0, `${host.name} has jobs that do not end`)
+  for (const host of world.hosts) if (host.sas().some(({ children }) => children.length > 0)) packet(world, host)
+  runFor(world, draw, 30)
+  world.ladder.note('left', '* both terminate everything', world.now)
+  for (const host of world.hosts)
+    host.command({ kind: 'terminate', select: { ike: 'lab' }, force: false, timeoutMs: 0 })
+  runFor(world, draw, 400)
+  for (const host of world.hosts) assert.deepEqual(host.sas(), [], `${host.name} keeps an IKE SA that was terminated`)
+  bringUp(world, plan, draw)
+  sameSingleChild(world)
+  assert.equal(onlySa(world.left).initiator, true)
+  assert.equal(onlyChild(world.left).state, 'INSTALLED')
+  world.ladder.note('left', '* both shut down', world.now)
+  for (const host of world.hosts) host.command({ kind: 'shutdown' })
+  runFor(world, draw, 400)
+  nothingLeaks(world)
+}
+
+/** By a packet where there is a trap, else by command. */
+function bringUp(world: World, plan: Plan, draw: Draw): void {
+  const { left } = world
+  if (plan.options.left?.child?.startAction?.trap && plan.options.mode !== 'transport' && plan.options.inner !== 6) {
+    packet(world, left)
+  } else {
+    left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  }
+  runFor(world, draw, 20)
+}
+
+function runFor(world: World, draw: Draw, seconds: number): void {
+  runUntil(world, draw, world.now + seconds * 1000)
+}
+
+function runUntil(world: World, draw: Draw, until: number): void {
+  let steps = 0
+  while (world.step(draw, until)) {
+    if (++steps > 50_000) throw new Error('the hosts do not come to rest')
+  }
+  world.now = Math.max(world.now, until)
+}

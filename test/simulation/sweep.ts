@@ -1,0 +1,101 @@
+/**
+ * `npm run sweep -- --seeds N [--from S]` runs N seeds in two workers; `--seed S` runs one and draws it. A failing seed
+ * is the bug report.
+ */
+import { parseArgs } from 'node:util'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { type SweepResult, sweepRun } from './sweep-run.ts'
+
+interface Share {
+  readonly from: number
+  readonly seeds: number
+  readonly step: number
+}
+
+const workers = 2
+const shownFailures = 3
+/** One seed in so many is run twice: the second run must be the same. */
+const repeatEvery = 50
+
+if (isMainThread) await main()
+else runShare(workerData as Share) // the main thread below gives nothing else
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { seeds: { type: 'string' }, from: { type: 'string' }, seed: { type: 'string' } },
+  })
+  if (values.seed !== undefined) {
+    const result = sweepRun(Number(values.seed), true)
+    console.log(`seed ${result.seed}: ${result.summary}\n\n${result.drawing}\n\n${result.failure ?? 'passed'}`)
+    console.log(`digest ${result.digest}`)
+    process.exitCode = result.failure === undefined ? 0 : 1
+    return
+  }
+  const seeds = Number(values.seeds ?? 1000)
+  const from = Number(values.from ?? 1)
+  const started = performance.now()
+  let done = 0
+  const failures: SweepResult[] = []
+  const take = (results: readonly SweepResult[]): void => {
+    for (const result of results) {
+      done++
+      if (result.failure === undefined) continue
+      failures.push(result)
+      if (failures.length <= shownFailures) show(result)
+      else console.log(`seed ${result.seed} failed: ${firstLine(result.failure)}`)
+    }
+  }
+  const progress = setInterval(() => console.log(`${done} of ${seeds}, ${failures.length} failed`), 10_000)
+  await Promise.all(
+    Array.from({ length: workers }, (_, i) => inWorker({ from: from + i, seeds: seeds - i, step: workers }, take)),
+  )
+  clearInterval(progress)
+  const seconds = (performance.now() - started) / 1000
+  console.log(
+    `seeds ${from} to ${from + seeds - 1}: ${(done / seconds).toFixed(0)} per second, ${seconds.toFixed(0)} s`,
+  )
+  if (failures.length > 0)
+    console.log(
+      `failed: ${failures
+        .map(({ seed }) => seed)
+        .sort((a, b) => a - b)
+        .join(' ')}`,
+    )
+  console.log(`${done - failures.length} passed, ${failures.length} failed`)
+  process.exitCode = failures.length > 0 ? 1 : 0
+}
+
+function inWorker(share: Share, take: (results: readonly SweepResult[]) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: share })
+    worker.on('message', take)
+    worker.on('error', reject)
+    worker.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))))
+  })
+}
+
+function runShare({ from, seeds, step }: Share): void {
+  let results: SweepResult[] = []
+  for (let i = 0; i < seeds; i += step) {
+    const seed = from + i
+    const result = sweepRun(seed)
+    results.push(seed % repeatEvery === 0 ? repeated(result) : result)
+    if (results.length < 20) continue
+    parentPort?.postMessage(results)
+    results = []
+  }
+  parentPort?.postMessage(results)
+}
+
+function repeated(result: SweepResult): SweepResult {
+  if (result.failure !== undefined || sweepRun(result.seed).digest === result.digest) return result
+  return { ...result, failure: 'the same seed gave another run' }
+}
+
+function show({ seed, summary, drawing, failure }: SweepResult): void {
+  console.log(`\nseed ${seed} failed: ${summary}\n\n${drawing}\n\n${failure}\n`)
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? ''
+}
