@@ -1,5 +1,4 @@
-import { createCipheriv, type KeyObject } from 'node:crypto'
-import { concat } from './bytes.ts'
+import { createCipheriv, createSecretKey, type KeyObject } from 'node:crypto'
 import type { Secret } from './secret.ts'
 
 const BLOCK = 16
@@ -9,30 +8,33 @@ const zeroBlock = new Uint8Array(BLOCK)
 export function aesCmac(key: Secret, ...data: readonly Uint8Array[]): Uint8Array {
   const l = encryptBlock(key.key(), zeroBlock)
   const k1 = doubled(l)
-  return chain(key.key(), k1, doubled(k1), concat(...data))
+  return chain(key.key(), k1, doubled(k1), data)
 }
 
 /** AES-XCBC-MAC without truncation, RFC 3566. `key` has 16 octets; the result too. */
 export function aesXcbc(key: Secret, ...data: readonly Uint8Array[]): Uint8Array {
   const derived = (octet: number) => encryptBlock(key.key(), new Uint8Array(BLOCK).fill(octet))
   const k1 = derived(1)
-  try {
-    return chain(k1, derived(2), derived(3), concat(...data))
-  } finally {
-    k1.fill(0)
-  }
+  const chainKey = createSecretKey(k1)
+  k1.fill(0)
+  return chain(chainKey, derived(2), derived(3), data)
 }
 
 /**
  * CBC-MAC whose last block is masked: with `whole` if it is complete, else padded with 80 00… and masked with
- * `partial`.
+ * `partial`. Both masks are wiped.
  */
-function chain(key: KeyObject | Uint8Array, whole: Uint8Array, partial: Uint8Array, data: Uint8Array): Uint8Array {
-  const blocks = Math.max(1, Math.ceil(data.length / BLOCK))
-  const padded = new Uint8Array(blocks * BLOCK)
-  padded.set(data)
-  const complete = data.length === padded.length
-  if (!complete) padded[data.length] = 0x80
+function chain(key: KeyObject, whole: Uint8Array, partial: Uint8Array, data: readonly Uint8Array[]): Uint8Array {
+  let length = 0
+  for (const part of data) length += part.length
+  const padded = new Uint8Array(Math.max(1, Math.ceil(length / BLOCK)) * BLOCK)
+  let offset = 0
+  for (const part of data) {
+    padded.set(part, offset)
+    offset += part.length
+  }
+  const complete = length === padded.length
+  if (!complete) padded[length] = 0x80
   const mask = complete ? whole : partial
   const last = padded.subarray(-BLOCK)
   for (let i = 0; i < BLOCK; i++) last[i] = (last[i] ?? 0) ^ (mask[i] ?? 0)
@@ -40,7 +42,7 @@ function chain(key: KeyObject | Uint8Array, whole: Uint8Array, partial: Uint8Arr
   cipher.setAutoPadding(false)
   const out = cipher.update(padded)
   cipher.final()
-  padded.fill(0)
+  for (const bytes of [padded, whole, partial]) bytes.fill(0)
   return Uint8Array.from(out.subarray(-BLOCK))
 }
 

@@ -26,6 +26,11 @@ export function leftPad(bytes: Uint8Array, length: number): Uint8Array {
   return padded
 }
 
+/** A `Buffer` over the same memory, for the functions of Node that take nothing else. */
+export function buffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
 /** A plain array over the memory of a `Buffer`, without a copy. */
 export function plain(buffer: Uint8Array): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length)

@@ -1,4 +1,5 @@
 import { type CipherCCMTypes, type CipherGCMTypes, createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto'
+import { ENCR } from '../wire/numbers.ts'
 import { plain } from './bytes.ts'
 import { IntegrityError } from './errors.ts'
 import type { Secret } from './secret.ts'
@@ -224,12 +225,12 @@ function kernelOnly(
 
 /** Every encryption algorithm that we negotiate, strongest habits first. */
 export const ENCRYPTION: readonly EncryptionAlgorithm[] = [
-  gcm(20, 16),
-  gcm(19, 12),
-  gcm(18, 8),
+  gcm(ENCR.AES_GCM_16, 16),
+  gcm(ENCR.AES_GCM_12, 12),
+  gcm(ENCR.AES_GCM_8, 8),
   // RFC 7634: nonce = salt(4) | IV(8).
   aead({
-    id: 28,
+    id: ENCR.CHACHA20_POLY1305,
     name: 'CHACHA20_POLY1305',
     keyBits: [256],
     fixedKey: true,
@@ -238,12 +239,12 @@ export const ENCRYPTION: readonly EncryptionAlgorithm[] = [
     kernelName: 'rfc7539esp(chacha20,poly1305)',
     cipher: () => 'chacha20-poly1305',
   }),
-  ccm(16, 16),
-  ccm(15, 12),
-  ccm(14, 8),
+  ccm(ENCR.AES_CCM_16, 16),
+  ccm(ENCR.AES_CCM_12, 12),
+  ccm(ENCR.AES_CCM_8, 8),
   cbc(
     {
-      id: 12,
+      id: ENCR.AES_CBC,
       name: 'AES_CBC',
       keyBits: aesKeyBits,
       fixedKey: false,
@@ -253,10 +254,10 @@ export const ENCRYPTION: readonly EncryptionAlgorithm[] = [
     },
     (keyBytes) => `aes-${keyBytes * 8}-cbc`,
   ),
-  ctr(13),
+  ctr(ENCR.AES_CTR),
   // RFC 4543: authenticates with the nonce salt(4) | IV(8), encrypts nothing.
   kernelOnly({
-    id: 21,
+    id: ENCR.NULL_AUTH_AES_GMAC,
     name: 'NULL_AES_GMAC',
     keyBits: aesKeyBits,
     fixedKey: false,
@@ -267,7 +268,7 @@ export const ENCRYPTION: readonly EncryptionAlgorithm[] = [
     kernelName: 'rfc4543(gcm(aes))',
   }),
   kernelOnly({
-    id: 11,
+    id: ENCR.NULL,
     name: 'NULL',
     keyBits: [0],
     fixedKey: true,
@@ -279,7 +280,7 @@ export const ENCRYPTION: readonly EncryptionAlgorithm[] = [
   }),
   cbc(
     {
-      id: 3,
+      id: ENCR['3DES'],
       name: '3DES_CBC',
       keyBits: [192],
       fixedKey: true,

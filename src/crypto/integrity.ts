@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import { INTEG } from '../wire/numbers.ts'
 import { aesCmac, aesXcbc } from './block-mac.ts'
 import { sameBytes } from './bytes.ts'
 import type { Secret } from './secret.ts'
@@ -106,17 +107,17 @@ function gmac(id: number, keyBits: number): IntegrityAlgorithm {
 
 /** Every integrity algorithm that we know. */
 export const INTEGRITY: readonly IntegrityAlgorithm[] = [
-  hmac(12, 'HMAC_SHA2_256_128', 'sha256', 32, 16),
-  hmac(13, 'HMAC_SHA2_384_192', 'sha384', 48, 24),
-  hmac(14, 'HMAC_SHA2_512_256', 'sha512', 64, 32),
-  blockMac(5, 'AES_XCBC_96', 'xcbc(aes)', aesXcbc),
-  blockMac(8, 'AES_CMAC_96', 'cmac(aes)', aesCmac),
-  gmac(9, 128),
-  gmac(10, 192),
-  gmac(11, 256),
-  hmac(2, 'HMAC_SHA1_96', 'sha1', 20, 12),
-  hmac(7, 'HMAC_SHA1_160', 'sha1', 20, 20),
-  hmac(1, 'HMAC_MD5_96', 'md5', 16, 12, true),
+  hmac(INTEG.HMAC_SHA2_256_128, 'HMAC_SHA2_256_128', 'sha256', 32, 16),
+  hmac(INTEG.HMAC_SHA2_384_192, 'HMAC_SHA2_384_192', 'sha384', 48, 24),
+  hmac(INTEG.HMAC_SHA2_512_256, 'HMAC_SHA2_512_256', 'sha512', 64, 32),
+  blockMac(INTEG.AES_XCBC_96, 'AES_XCBC_96', 'xcbc(aes)', aesXcbc),
+  blockMac(INTEG.AES_CMAC_96, 'AES_CMAC_96', 'cmac(aes)', aesCmac),
+  gmac(INTEG.AES_128_GMAC, 128),
+  gmac(INTEG.AES_192_GMAC, 192),
+  gmac(INTEG.AES_256_GMAC, 256),
+  hmac(INTEG.HMAC_SHA1_96, 'HMAC_SHA1_96', 'sha1', 20, 12),
+  hmac(INTEG.HMAC_SHA1_160, 'HMAC_SHA1_160', 'sha1', 20, 20),
+  hmac(INTEG.HMAC_MD5_96, 'HMAC_MD5_96', 'md5', 16, 12, true),
 ]
 
 const byId = new Map(INTEGRITY.map((row) => [row.id, row]))

@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
+import { PRF as NUMBER } from '../wire/numbers.ts'
 import { aesCmac, aesXcbc } from './block-mac.ts'
 import { Secret } from './secret.ts'
 
@@ -104,12 +105,12 @@ function cmacKey(key: Uint8Array): Uint8Array {
 
 /** Every prf that we negotiate. PRF_HMAC_MD5 is forbidden by RFC 8247 and not here. */
 export const PRF: readonly Prf[] = [
-  hmac(5, 'PRF_HMAC_SHA2_256', 'sha256', 32),
-  hmac(6, 'PRF_HMAC_SHA2_384', 'sha384', 48),
-  hmac(7, 'PRF_HMAC_SHA2_512', 'sha512', 64),
-  blockPrf(4, 'PRF_AES128_XCBC', aesXcbc, xcbcKey),
-  blockPrf(8, 'PRF_AES128_CMAC', aesCmac, cmacKey),
-  hmac(2, 'PRF_HMAC_SHA1', 'sha1', 20),
+  hmac(NUMBER.HMAC_SHA2_256, 'PRF_HMAC_SHA2_256', 'sha256', 32),
+  hmac(NUMBER.HMAC_SHA2_384, 'PRF_HMAC_SHA2_384', 'sha384', 48),
+  hmac(NUMBER.HMAC_SHA2_512, 'PRF_HMAC_SHA2_512', 'sha512', 64),
+  blockPrf(NUMBER.AES128_XCBC, 'PRF_AES128_XCBC', aesXcbc, xcbcKey),
+  blockPrf(NUMBER.AES128_CMAC, 'PRF_AES128_CMAC', aesCmac, cmacKey),
+  hmac(NUMBER.HMAC_SHA1, 'PRF_HMAC_SHA1', 'sha1', 20),
 ]
 
 const byId = new Map(PRF.map((row) => [row.id, row]))

@@ -1,3 +1,4 @@
+import { PAYLOAD } from '../wire/numbers.ts'
 import { concat } from './bytes.ts'
 import type { EncryptionAlgorithm } from './encryption.ts'
 import { IntegrityError } from './errors.ts'
@@ -57,7 +58,7 @@ export function seal({ suite, keyE, keyA, header, inner, fragment, iv }: SealOpt
   const { padded, size } = layout(suite, inner.bytes.length, start)
   const message = new Uint8Array(size)
   const view = new DataView(message.buffer)
-  writeHeader(view, header, fragment === undefined ? SK : SKF, size)
+  writeHeader(view, header, fragment === undefined ? PAYLOAD.SK : PAYLOAD.SKF, size)
   // RFC 7383 §2.5: only the first fragment tells the type of the first inner payload.
   message[28] = fragment === undefined || fragment.number === 1 ? inner.first : 0
   view.setUint16(30, size - 28)
@@ -138,15 +139,11 @@ export function nextIv({ encr }: Sealer, counter: number | bigint, random: Rando
 export function intermediateHead(header: SealedHeader, inner: InnerPayloads): Uint8Array {
   const head = new Uint8Array(32)
   const view = new DataView(head.buffer)
-  writeHeader(view, header, SK, 32 + inner.bytes.length)
+  writeHeader(view, header, PAYLOAD.SK, 32 + inner.bytes.length)
   head[28] = inner.first
   view.setUint16(30, 4 + inner.bytes.length)
   return head
 }
-
-/** IANA payload types. */
-const SK = 46
-const SKF = 53
 
 function writeHeader(view: DataView, header: SealedHeader, nextPayload: number, length: number): void {
   new Uint8Array(view.buffer).set(concat(header.spiI, header.spiR))

@@ -1,4 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } from 'node:crypto'
+import { KE } from '../../wire/numbers.ts'
+import { buffer } from '../bytes.ts'
 import { InvalidPublicValue } from '../errors.ts'
 import { diffieHellmanExchange } from './diffie-hellman.ts'
 import type { KeyExchange } from './key-exchange.ts'
@@ -14,12 +16,8 @@ function montgomery(
   publicBytes: number,
   slow: boolean,
 ): KeyExchange {
-  const privateKey = (scalar: Uint8Array): KeyObject => {
-    const key = Buffer.from(scalar)
-    const imported = createPrivateKey({ key, format: 'raw-private', asymmetricKeyType: type })
-    key.fill(0)
-    return imported
-  }
+  const privateKey = (scalar: Uint8Array): KeyObject =>
+    createPrivateKey({ key: buffer(scalar), format: 'raw-private', asymmetricKeyType: type })
   return diffieHellmanExchange({
     id,
     name,
@@ -46,7 +44,7 @@ function montgomery(
     publicOf: (ours) => Uint8Array.from(createPublicKey(ours).export({ format: 'raw-public' })),
     decode(bytes) {
       try {
-        return createPublicKey({ key: Buffer.from(bytes), format: 'raw-public', asymmetricKeyType: type })
+        return createPublicKey({ key: buffer(bytes), format: 'raw-public', asymmetricKeyType: type })
       } catch {
         throw new InvalidPublicValue(`${name}: the public value is malformed`)
       }
@@ -55,7 +53,7 @@ function montgomery(
 }
 
 /** Group 31. */
-export const curve25519: KeyExchange = montgomery(31, 'CURVE_25519', 'x25519', 32, false)
+export const curve25519: KeyExchange = montgomery(KE.CURVE_25519, 'CURVE_25519', 'x25519', 32, false)
 
 /** Group 32. */
-export const curve448: KeyExchange = montgomery(32, 'CURVE_448', 'x448', 56, true)
+export const curve448: KeyExchange = montgomery(KE.CURVE_448, 'CURVE_448', 'x448', 56, true)

@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } from 'node:crypto'
-import { concat, leftPad } from '../bytes.ts'
+import { KE } from '../../wire/numbers.ts'
+import { buffer, concat, leftPad } from '../bytes.ts'
 import { InvalidPublicValue } from '../errors.ts'
 import { diffieHellmanExchange, drawScalar, type Group, inRange } from './diffie-hellman.ts'
 import type { KeyExchange } from './key-exchange.ts'
@@ -13,7 +14,7 @@ function ecp(id: number, name: string, curve: string, fieldBits: number, slow: b
   const order = Uint8Array.from(Buffer.from(orderHex, 'hex'))
   const topMask = fieldBits % 8 === 0 ? 0xff : (1 << (fieldBits % 8)) - 1
   const privateKey = (scalar: Uint8Array): KeyObject => {
-    const key = Buffer.from(leftPad(scalar, bytes))
+    const key = buffer(leftPad(scalar, bytes))
     const imported = createPrivateKey({ key, format: 'raw-private', asymmetricKeyType: 'ec', namedCurve: curve })
     key.fill(0)
     return imported
@@ -47,7 +48,7 @@ function ecp(id: number, name: string, curve: string, fieldBits: number, slow: b
     decode(point) {
       // RFC 6989 §2.3: both coordinates below p, and the point on the curve. OpenSSL checks that when it imports.
       try {
-        const key = Buffer.from(concat(uncompressed, point))
+        const key = buffer(concat(uncompressed, point))
         return createPublicKey({ key, format: 'raw-public', asymmetricKeyType: 'ec', namedCurve: curve })
       } catch {
         throw new InvalidPublicValue(`${name}: the public value is not a point of the curve`)
@@ -61,9 +62,16 @@ const uncompressed = Uint8Array.of(4)
 
 /** ECP_256, ECP_384, ECP_521 and the three Brainpool groups, with the orders of their base points. */
 export const ecpGroups: readonly KeyExchange[] = [
-  ecp(19, 'ECP_256', 'prime256v1', 256, false, 'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551'),
   ecp(
-    20,
+    KE.ECP_256,
+    'ECP_256',
+    'prime256v1',
+    256,
+    false,
+    'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551',
+  ),
+  ecp(
+    KE.ECP_384,
     'ECP_384',
     'secp384r1',
     384,
@@ -71,7 +79,7 @@ export const ecpGroups: readonly KeyExchange[] = [
     'ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973',
   ),
   ecp(
-    21,
+    KE.ECP_521,
     'ECP_521',
     'secp521r1',
     521,
@@ -79,7 +87,7 @@ export const ecpGroups: readonly KeyExchange[] = [
     '01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409',
   ),
   ecp(
-    28,
+    KE.BRAINPOOL_P256R1,
     'ECP_256_BP',
     'brainpoolP256r1',
     256,
@@ -87,7 +95,7 @@ export const ecpGroups: readonly KeyExchange[] = [
     'a9fb57dba1eea9bc3e660a909d838d718c397aa3b561a6f7901e0e82974856a7',
   ),
   ecp(
-    29,
+    KE.BRAINPOOL_P384R1,
     'ECP_384_BP',
     'brainpoolP384r1',
     384,
@@ -95,7 +103,7 @@ export const ecpGroups: readonly KeyExchange[] = [
     '8cb91e82a3386d280f5d6f7e50e641df152f7109ed5456b31f166e6cac0425a7cf3ab6af6b7fc3103b883202e9046565',
   ),
   ecp(
-    30,
+    KE.BRAINPOOL_P512R1,
     'ECP_512_BP',
     'brainpoolP512r1',
     512,

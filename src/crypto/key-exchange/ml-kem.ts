@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, decapsulate, encapsulate, type KeyObject } from 'node:crypto'
 import { ml_kem512, ml_kem768, ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
-import { plain } from '../bytes.ts'
+import { KE } from '../../wire/numbers.ts'
+import { buffer, plain } from '../bytes.ts'
 import { InvalidPublicValue } from '../errors.ts'
 import { type Random, systemRandom } from '../random.ts'
 import { Secret } from '../secret.ts'
@@ -23,9 +24,7 @@ function mlKem(
   deterministic: { encapsulate(key: Uint8Array, m: Uint8Array): { cipherText: Uint8Array; sharedSecret: Uint8Array } },
 ): KeyExchange {
   const pair = (seed: Uint8Array): KeyPair => {
-    const bytes = Buffer.from(seed)
-    const key = createPrivateKey({ key: bytes, format: 'raw-seed', asymmetricKeyType: type })
-    bytes.fill(0)
+    const key = createPrivateKey({ key: buffer(seed), format: 'raw-seed', asymmetricKeyType: type })
     return {
       public: Uint8Array.from(createPublicKey(key).export({ format: 'raw-public' })),
       private: new KeyExchangePrivate(id, key),
@@ -43,7 +42,7 @@ function mlKem(
       throw new InvalidPublicValue(`${name}: an encapsulation key has ${publicBytes} octets, not ${peerPublic.length}`)
     }
     try {
-      return createPublicKey({ key: Buffer.from(peerPublic), format: 'raw-public', asymmetricKeyType: type })
+      return createPublicKey({ key: buffer(peerPublic), format: 'raw-public', asymmetricKeyType: type })
     } catch {
       throw new InvalidPublicValue(`${name}: the encapsulation key is not reduced`)
     }
@@ -84,7 +83,7 @@ function mlKem(
 
 /** ML_KEM_512, ML_KEM_768, ML_KEM_1024. */
 export const mlKems: readonly KeyExchange[] = [
-  mlKem(36, 'ML_KEM_768', 'ml-kem-768', 1184, 1088, ml_kem768),
-  mlKem(37, 'ML_KEM_1024', 'ml-kem-1024', 1568, 1568, ml_kem1024),
-  mlKem(35, 'ML_KEM_512', 'ml-kem-512', 800, 768, ml_kem512),
+  mlKem(KE.ML_KEM_768, 'ML_KEM_768', 'ml-kem-768', 1184, 1088, ml_kem768),
+  mlKem(KE.ML_KEM_1024, 'ML_KEM_1024', 'ml-kem-1024', 1568, 1568, ml_kem1024),
+  mlKem(KE.ML_KEM_512, 'ML_KEM_512', 'ml-kem-512', 800, 768, ml_kem512),
 ]

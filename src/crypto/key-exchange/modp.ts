@@ -6,7 +6,8 @@ import {
   getDiffieHellman,
   type KeyObject,
 } from 'node:crypto'
-import { concat, leftPad } from '../bytes.ts'
+import { KE } from '../../wire/numbers.ts'
+import { buffer, concat, leftPad } from '../bytes.ts'
 import { InvalidPublicValue } from '../errors.ts'
 import { systemRandom } from '../random.ts'
 import { diffieHellmanExchange, drawScalar, type Group } from './diffie-hellman.ts'
@@ -32,13 +33,17 @@ interface Modp {
 function modp({ id, name, p, g, q, privateBytes, weak }: Modp): KeyExchange {
   const parameters = der(0x30, dhKeyAgreement, der(0x30, integer(p), integer(g)))
   const privateKey = (x: Uint8Array): KeyObject => {
-    const key = Buffer.from(der(0x30, Uint8Array.of(2, 1, 0), parameters, der(4, integer(x))))
-    const imported = createPrivateKey({ key, format: 'der', type: 'pkcs8' })
-    key.fill(0)
-    return imported
+    const number = integer(x)
+    const octets = der(4, number)
+    const key = der(0x30, version, parameters, octets)
+    try {
+      return createPrivateKey({ key: buffer(key), format: 'der', type: 'pkcs8' })
+    } finally {
+      for (const bytes of [number, octets, key]) bytes.fill(0)
+    }
   }
   const publicKey = (y: Uint8Array): KeyObject => {
-    const key = Buffer.from(der(0x30, parameters, der(3, Uint8Array.of(0), integer(y))))
+    const key = buffer(der(0x30, parameters, der(3, zero, integer(y))))
     return createPublicKey({ key, format: 'der', type: 'spki' })
   }
   const publicOf = (ours: KeyObject): Uint8Array =>
@@ -122,18 +127,21 @@ function decremented(odd: Uint8Array): Uint8Array {
 /** OID 1.2.840.113549.1.3.1. */
 const dhKeyAgreement = Uint8Array.from(Buffer.from('06092a864886f70d010301', 'hex'))
 
+const version = Uint8Array.of(2, 1, 0)
+const zero = Uint8Array.of(0)
+
 function der(tag: number, ...content: readonly Uint8Array[]): Uint8Array {
-  const body = concat(...content)
-  const n = body.length
+  const n = content.reduce((sum, part) => sum + part.length, 0)
   const header = n < 128 ? [tag, n] : n < 256 ? [tag, 0x81, n] : [tag, 0x82, n >> 8, n & 0xff]
-  return concat(Uint8Array.from(header), body)
+  // No other copy is made: the content may be a private value.
+  return concat(Uint8Array.from(header), ...content)
 }
 
 function integer(value: Uint8Array): Uint8Array {
   let first = 0
   while (first < value.length - 1 && value[first] === 0) first++
   const digits = value.subarray(first)
-  return (digits[0] ?? 0) & 0x80 ? der(2, Uint8Array.of(0), digits) : der(2, digits)
+  return (digits[0] ?? 0) & 0x80 ? der(2, zero, digits) : der(2, digits)
 }
 
 /** The INTEGER in the BIT STRING of a SubjectPublicKeyInfo that OpenSSL wrote. */
@@ -164,16 +172,16 @@ function withSubgroup(id: number, name: string, p: string, g: string, q: string)
  * appendix D), as RFC 3526 §8 wants.
  */
 export const modpGroups: readonly KeyExchange[] = [
-  safePrime(15, 3072, 36),
-  safePrime(16, 4096, 42),
-  safePrime(17, 6144, 48),
-  safePrime(18, 8192, 50),
-  safePrime(14, 2048, 32),
-  safePrime(5, 1536, 32, true),
-  safePrime(2, 1024, 32, true),
-  safePrime(1, 768, 32, true),
+  safePrime(KE.MODP_3072, 3072, 36),
+  safePrime(KE.MODP_4096, 4096, 42),
+  safePrime(KE.MODP_6144, 6144, 48),
+  safePrime(KE.MODP_8192, 8192, 50),
+  safePrime(KE.MODP_2048, 2048, 32),
+  safePrime(KE.MODP_1536, 1536, 32, true),
+  safePrime(KE.MODP_1024, 1024, 32, true),
+  safePrime(KE.MODP_768, 768, 32, true),
   withSubgroup(
-    22,
+    KE.MODP_1024_160,
     'MODP_1024_160',
     'b10b8f96a080e01dde92de5eae5d54ec52c99fbcfb06a3c69a6a9dca52d23b616073e28675a23d189838ef1e2ee652c013ec' +
       'b4aea906112324975c3cd49b83bfaccbdd7d90c4bd7098488e9c219a73724effd6fae5644738faa31a4ff55bccc0a151af5f' +
@@ -184,7 +192,7 @@ export const modpGroups: readonly KeyExchange[] = [
     'f518aa8781a8df278aba4e7d64b7cb9d49462353',
   ),
   withSubgroup(
-    23,
+    KE.MODP_2048_224,
     'MODP_2048_224',
     'ad107e1e9123a9d0d660faa79559c51fa20d64e5683b9fd1b54b1597b61d0a75e6fa141df95a56dbaf9a3c407ba1df15eb3d' +
       '688a309c180e1de6b85a1274a0a66d3f8152ad6ac2129037c9edefda4df8d91e8fef55b7394b7ad5b7d0b6c12207c9f98d11' +
@@ -201,7 +209,7 @@ export const modpGroups: readonly KeyExchange[] = [
     '801c0d34c58d93fe997177101f80535a4738cebcbf389a99b36371eb',
   ),
   withSubgroup(
-    24,
+    KE.MODP_2048_256,
     'MODP_2048_256',
     '87a8e61db4b6663cffbbd19c651959998ceef608660dd0f25d2ceed4435e3b00e00df8f1d61957d4faf7df4561b2aa3016c3' +
       'd91134096faa3bf4296d830e9a7c209e0c6497517abd5a8a9d306bcf67ed91f9e6725b4758c022e0b1ef4275bf7b6c5bfc11' +
