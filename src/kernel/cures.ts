@@ -33,10 +33,9 @@ export function cureFor(operation: KernelOperation, errno: string): string | und
 
 function cureForState(sa: KernelSa, errno: string): string | undefined {
   const family = familyOf(sa.destination)
-  const protocol = `${sa.protocol.toLowerCase()}${family}`
   switch (errno) {
     case 'EPROTONOSUPPORT':
-      return `the kernel has no ${sa.protocol} for IPv${family}: load ${protocol}`
+      return `the kernel has no ${sa.protocol} for IPv${family}: load ${moduleOf(sa)}`
     case 'ENOSYS':
       return `the kernel does not have ${algorithms(sa).join(' or ')}: load ${modules(sa).join(', ')}`
     case 'ENOENT':
@@ -54,6 +53,11 @@ function cureForState(sa: KernelSa, errno: string): string | undefined {
   }
 }
 
+/** esp4, esp6, ah4 or ah6. */
+function moduleOf({ protocol, destination }: KernelSa): string {
+  return `${protocol.toLowerCase()}${familyOf(destination)}`
+}
+
 function algorithms({ crypto }: KernelSa): string[] {
   if (crypto.kind === 'aead') return [crypto.name]
   return [crypto.encryption?.name, crypto.integrity?.name].filter((name) => name !== undefined)
@@ -66,7 +70,7 @@ function modules(sa: KernelSa): string[] {
     .filter((name) => name !== '' && !/^rfc\d/.test(name))
     .map((name) => moduleNames[name] ?? name)
   const joined = sa.crypto.kind === 'aead' ? ['seqiv'] : sa.protocol === 'ESP' ? ['authenc', 'echainiv'] : []
-  return [...new Set([...parts, ...joined])]
+  return [...new Set([moduleOf(sa), ...parts, ...joined])]
 }
 
 /** Algorithms whose module is called otherwise. */
