@@ -6,29 +6,22 @@ import {
   sign as signNode,
   verify as verifyNode,
 } from 'node:crypto'
+import { AUTH_METHOD, HASH_ALGORITHM as HASH } from '../wire/numbers.ts'
 import { concat, plain, sameBytes } from './bytes.ts'
 import { AuthDecodeError } from './errors.ts'
-import { decodePss, encodePss } from './pss.ts'
+import { decodePss } from './pss.ts'
+import {
+  classicEcdsa,
+  curveOfMethod,
+  digitalSignatures,
+  type KeyType,
+  pss,
+  rsaMethod1,
+  type SignatureScheme,
+} from './signature-schemes.ts'
 
 export { AuthDecodeError } from './errors.ts'
-
-/** The kinds of keys that sign. */
-export type KeyType = 'rsa' | 'ecdsa' | 'ed25519' | 'ed448'
-
-/** A way to sign the octets of RFC 7296 §2.15. */
-export interface SignatureScheme {
-  /** charon's name. */
-  readonly name: string
-  /** IANA authentication method: 1 (RFC 7296), 9 to 11 (RFC 4754) or 14 (RFC 7427, RFC 8420). */
-  readonly method: number
-  readonly keyType: KeyType
-  /** IKEv2 hash algorithm: 1 SHA1, 2 SHA2-256, 3 SHA2-384, 4 SHA2-512, 5 Identity. */
-  readonly hash?: number
-  /** The DER that precedes the signature, with method 14. */
-  readonly algorithmIdentifier?: Uint8Array
-  /** With RSASSA-PSS the length of the salt; the mask generation uses the same hash. */
-  readonly pssSaltBytes?: number
-}
+export type { KeyType, SignatureScheme } from './signature-schemes.ts'
 
 /** What decides about the scheme that we sign with. */
 export interface SchemeOptions {
@@ -127,7 +120,8 @@ export function decodeAuth(
   data: Uint8Array,
   peerKey: KeyObject,
 ): { readonly scheme: SignatureScheme; readonly signature: Uint8Array } {
-  const { scheme, signature } = method === 14 ? digitalSignature(data) : classicSignature(method, data, peerKey)
+  const { scheme, signature } =
+    method === AUTH_METHOD.DIGITAL_SIGNATURE ? digitalSignature(data) : classicSignature(method, data, peerKey)
   if (!fits(scheme, peerKey)) {
     throw new AuthDecodeError(`a signature by ${scheme.name} does not come from a key of type ${describe(peerKey)}`)
   }
@@ -170,7 +164,7 @@ function classicSignature(
   signature: Uint8Array,
   key: KeyObject,
 ): { scheme: SignatureScheme; signature: Uint8Array } {
-  if (method === 1) return { scheme: rsaWithHashOf(signature, key), signature }
+  if (method === AUTH_METHOD.RSA_DIGITAL_SIGNATURE) return { scheme: rsaWithHashOf(signature, key), signature }
   const scheme = classicEcdsa.find((row) => row.method === method)
   if (scheme === undefined) throw new AuthDecodeError(`authentication method ${method} is not a signature we have`)
   return { scheme, signature }
@@ -205,17 +199,21 @@ function usualHashes(key: KeyObject, keyType: KeyType): readonly number[] {
   switch (keyType) {
     case 'ed25519':
     case 'ed448':
-      return [5]
+      return [HASH.IDENTITY]
     case 'rsa': {
       const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
-      return bits <= 3072 ? [2, 3, 4] : bits <= 7680 ? [3, 4, 2] : [4, 3, 2]
+      return bits <= 3072 ? from256 : bits <= 7680 ? from384 : from512
     }
     case 'ecdsa': {
       const bits = curveBits(key)
-      return bits <= 256 ? [2, 3, 4] : bits <= 384 ? [3, 4, 2] : [4, 3, 2]
+      return bits <= 256 ? from256 : bits <= 384 ? from384 : from512
     }
   }
 }
+
+const from256 = [HASH.SHA2_256, HASH.SHA2_384, HASH.SHA2_512]
+const from384 = [HASH.SHA2_384, HASH.SHA2_512, HASH.SHA2_256]
+const from512 = [HASH.SHA2_512, HASH.SHA2_384, HASH.SHA2_256]
 
 function curveBits(key: KeyObject): number {
   return Number(/\d{3}/.exec(key.asymmetricKeyDetails?.namedCurve ?? '')?.[0] ?? 0)
@@ -242,13 +240,13 @@ function describe(key: KeyObject): string {
 
 function hashName({ hash }: SignatureScheme): string | null {
   switch (hash) {
-    case 1:
+    case HASH.SHA1:
       return 'sha1'
-    case 2:
+    case HASH.SHA2_256:
       return 'sha256'
-    case 3:
+    case HASH.SHA2_384:
       return 'sha384'
-    case 4:
+    case HASH.SHA2_512:
       return 'sha512'
     default:
       return null
@@ -263,100 +261,12 @@ function keyInput(key: KeyObject, scheme: SignatureScheme): SignKeyObjectInput {
         : { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: scheme.pssSaltBytes }
     case 'ecdsa':
       // RFC 4754 §7: r | s of fixed length; RFC 7427 appendix A.3: the DER of ECDSA-Sig-Value.
-      return { key, dsaEncoding: scheme.method === 14 ? 'der' : 'ieee-p1363' }
+      return { key, dsaEncoding: scheme.method === AUTH_METHOD.DIGITAL_SIGNATURE ? 'der' : 'ieee-p1363' }
     default:
       return { key }
   }
 }
 
-const octets = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'))
-
-/** Method 1 with the DigestInfo (RFC 8017 §9.2) in front of each hash; SHA-1 is the one that we make. */
-const rsaMethod1: readonly [
-  SignatureScheme & { readonly digestInfo: Uint8Array },
-  ...(readonly (SignatureScheme & { readonly digestInfo: Uint8Array })[]),
-] = [
-  rsa1('RSA_EMSA_PKCS1_SHA1', 1, '3021300906052b0e03021a05000414'),
-  rsa1('RSA_EMSA_PKCS1_SHA2_256', 2, '3031300d060960864801650304020105000420'),
-  rsa1('RSA_EMSA_PKCS1_SHA2_384', 3, '3041300d060960864801650304020205000430'),
-  rsa1('RSA_EMSA_PKCS1_SHA2_512', 4, '3051300d060960864801650304020305000440'),
-]
-
-function rsa1(name: string, hash: number, digestInfo: string): SignatureScheme & { readonly digestInfo: Uint8Array } {
-  return { name, method: 1, keyType: 'rsa', hash, digestInfo: octets(digestInfo) }
-}
-
 function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
   return bytes.length >= start.length && sameBytes(bytes.subarray(0, start.length), start)
-}
-
-/** RFC 4754: each method is one curve with one hash. */
-const classicEcdsa: readonly SignatureScheme[] = [
-  { name: 'ECDSA-256', method: 9, keyType: 'ecdsa', hash: 2 },
-  { name: 'ECDSA-384', method: 10, keyType: 'ecdsa', hash: 3 },
-  { name: 'ECDSA-521', method: 11, keyType: 'ecdsa', hash: 4 },
-]
-
-/** Curves by OpenSSL's names. */
-const curveOfMethod: ReadonlyMap<number, string> = new Map([
-  [9, 'prime256v1'],
-  [10, 'secp384r1'],
-  [11, 'secp521r1'],
-])
-
-interface DigitalSignature extends SignatureScheme {
-  readonly algorithmIdentifier: Uint8Array
-  /** Other spellings of the same algorithm. */
-  readonly accepted: readonly Uint8Array[]
-}
-
-/** Method 14 with the identifiers of RFC 7427 appendix A and RFC 8420 appendix A. */
-const digitalSignatures: readonly DigitalSignature[] = [
-  pss(2, 32),
-  pss(3, 48),
-  pss(4, 64),
-  pkcs1('SHA2_256', 2, '0b'),
-  pkcs1('SHA2_384', 3, '0c'),
-  pkcs1('SHA2_512', 4, '0d'),
-  pkcs1('SHA1', 1, '05'),
-  pss(1, 20),
-  ecdsa('ECDSA_WITH_SHA256_DER', 2, '300a06082a8648ce3d040302'),
-  ecdsa('ECDSA_WITH_SHA384_DER', 3, '300a06082a8648ce3d040303'),
-  ecdsa('ECDSA_WITH_SHA512_DER', 4, '300a06082a8648ce3d040304'),
-  ecdsa('ECDSA_WITH_SHA1_DER', 1, '300906072a8648ce3d0401'),
-  eddsa('ED25519', 'ed25519', '300506032b6570'),
-  eddsa('ED448', 'ed448', '300506032b6571'),
-]
-
-/** RFC 4055 §5: the parameters are NULL; that they are missing must be accepted too. */
-function pkcs1(hashLabel: string, hash: number, oidEnd: string): DigitalSignature {
-  return {
-    name: `RSA_EMSA_PKCS1_${hashLabel}`,
-    method: 14,
-    keyType: 'rsa',
-    hash,
-    algorithmIdentifier: octets(`300d06092a864886f70d0101${oidEnd}0500`),
-    accepted: [octets(`300b06092a864886f70d0101${oidEnd}`)],
-  }
-}
-
-function ecdsa(name: string, hash: number, der: string): DigitalSignature {
-  return { name, method: 14, keyType: 'ecdsa', hash, algorithmIdentifier: octets(der), accepted: [] }
-}
-
-function eddsa(name: string, keyType: 'ed25519' | 'ed448', der: string): DigitalSignature {
-  return { name, method: 14, keyType, hash: 5, algorithmIdentifier: octets(der), accepted: [] }
-}
-
-function pss(hash: number, saltBytes: number): DigitalSignature {
-  const label = ['', 'SHA1', 'SHA2_256', 'SHA2_384', 'SHA2_512'][hash] ?? hash
-  return {
-    name: `RSA_EMSA_PSS_${label}_SALT_${saltBytes}`,
-    method: 14,
-    keyType: 'rsa',
-    hash,
-    pssSaltBytes: saltBytes,
-    algorithmIdentifier: encodePss({ hash, saltBytes }),
-    accepted: [],
-  }
 }
