@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { KE } from '../../src/wire/numbers.ts'
 import { ikeProposal } from './connection.ts'
-import { exchanges, nothingLeaks, onlyChild, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
+import { carries, exchanges, nothingLeaks, onlyChild, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
 import { established, type PairOptions, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
 import type { World } from './world.ts'
@@ -155,10 +155,24 @@ scenario('the host behind the NAT keeps the mapping alive', () => {
 
 scenario('the NAT forgets the mapping: ESP from the new port moves the SA', () => {
   const world = established({ nat: 'left' })
+  const before = onlySa(world.right).remote
   for (const box of world.net.nats) box.rebind()
-  sameSingleChild(world)
+  assert.equal(carries(world, world.right), 'lost')
+  assert.equal(carries(world, world.left), 'protected')
   world.settle()
   world.wait(1)
+  assert.notEqual(onlySa(world.right).remote.port, before.port)
   sameSingleChild(world)
-  assert.equal(onlySa(world.right).remote.port >= 20_002, true)
+})
+
+scenario('the NAT forgets the mapping: a request from the new port moves the SA', () => {
+  const world = established({ nat: 'left' })
+  const before = onlySa(world.right).remote
+  for (const box of world.net.nats) box.rebind()
+  world.left.command({ kind: 'terminate', select: { child: 'net' }, force: false, timeoutMs: 0 })
+  world.settle()
+  assert.notEqual(onlySa(world.right).remote.port, before.port)
+  world.left.command({ kind: 'terminate', select: { ike: 'lab' }, force: false, timeoutMs: 0 })
+  world.settle()
+  nothingLeaks(world)
 })

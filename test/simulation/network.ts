@@ -135,13 +135,13 @@ export class Network {
       const at = now + this.#draw.between(leastDelayMs, mostDelayMs)
       flights.push({ number: ++this.#sent, from, source: shown, destination, bytes, label, at })
     }
-    this.#flights.push(...flights)
+    this.#flights = [...this.#flights, ...flights]
     return flights
   }
 
   /** Sends one of the flights a second time. */
   duplicate(flight: Flight): void {
-    this.#flights.push({ ...flight, number: ++this.#sent })
+    this.#flights = [...this.#flights, { ...flight, number: ++this.#sent }]
   }
 
   /** Takes a datagram off the wire. */

@@ -88,8 +88,9 @@ scenario('the peer goes between the two exchanges: its half-open SA is removed a
   const world = pair()
   world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
   world.finishJobs()
-  world.deliver(2)
+  world.deliver(1)
   world.net.partitioned = true
+  world.lose() // the response
   world.wait(29)
   assert.equal(world.right.sas().length, 1)
   world.wait(2)

@@ -10,7 +10,8 @@ export function scenario(name: string, body: () => void): void {
       body()
     } catch (error) {
       const drawing = worlds.map((world) => `\n\n${world.ladder}`).join('')
-      if (error instanceof Error) error.message += `${drawing}\n`
+      // The reporter shows the stack, which has the message in it.
+      if (error instanceof Error) error.stack = `${error.stack}${drawing}\n`
       throw error
     }
   })

@@ -265,14 +265,16 @@ function troubledTime(world: World, plan: Plan, draw: Draw): void {
   runUntil(world, draw, world.now + draw.pick([1, 10, 60]) * 1000)
 }
 
-/** A packet by the selectors of what is up, or by the configuration. */
+/** A packet by the selectors of what is up or trapped, which must not leave as it is; else any between the subnets. */
 function packet(world: World, from: Host): void {
-  const child = from.sas().flatMap(({ children }) => children)[0]
-  const [local, remote] = [child?.localTs[0], child?.remoteTs[0]]
-  const carried =
-    local !== undefined && remote !== undefined ? world.carry(from, packetOf(local, remote)) : carries(world, from)
+  const child = from.sas().flatMap(({ children }) => children.filter(({ state }) => state === 'INSTALLED'))[0]
+  const answer = from.command({ kind: 'list-policies' })()
+  const protector = child ?? (answer?.kind === 'policies' ? answer.policies[0] : undefined)
+  const [local, remote] = [protector?.localTs[0], protector?.remoteTs[0]]
+  const selected = local !== undefined && remote !== undefined
+  const carried = selected ? world.carry(from, packetOf(local, remote)) : carries(world, from)
   world.ladder.note(from.name, `* a packet: ${carried}`, world.now)
-  checkCarried(carried, from)
+  checkCarried(carried, from, selected && from.jobs.length === 0)
 }
 
 /** Somebody else begins an IKE SA with each host that is being spoken to, so that cookies are demanded. */
@@ -314,7 +316,7 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
 /** By a packet where there is a trap, else by command. */
 function bringUp(world: World, plan: Plan, draw: Draw): void {
   const { left } = world
-  if (plan.options.left?.child?.startAction?.trap && plan.options.mode !== 'transport' && plan.options.inner !== 6) {
+  if (plan.options.left?.child?.startAction?.trap) {
     packet(world, left)
   } else {
     left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })

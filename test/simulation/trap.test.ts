@@ -18,10 +18,7 @@ scenario('a packet brings the tunnel up', () => {
     'out 383616',
   ])
   assert.equal(carries(world, world.left), 'XfrmOutNoStates')
-  logged(
-    world.left,
-    'creating acquire job for policy 10.1.0.1/32[udp/40000] === 10.2.0.1/32[udp/domain] with reqid {1}',
-  )
+  logged(world.left, 'creating acquire job for policy 10.1.0.1/32[udp/40000] === 10.2.0.1/32[udp/53] with reqid {1}')
   world.settle()
   sameSingleChild(world)
 })
