@@ -226,6 +226,17 @@ test('padding that says more than there is, is refused', () => {
   assert.throws(() => opened(forge(255)), IntegrityError)
 })
 
+test('a peer that holds the keys cannot put anything behind the protected payload', () => {
+  const suite = suiteOf('AES_CBC-128', 'HMAC_SHA2_256_128')
+  const integ = known(suite.integ)
+  const { keyA, message, opened } = example(suite, 20, false)
+  const shorter = message.slice()
+  new DataView(shorter.buffer).setUint16(30, message.length - 28 - 16)
+  const end = shorter.length - integ.icvBytes
+  shorter.set(integ.sign(keyA, shorter.subarray(0, end)), end)
+  assert.throws(() => opened(shorter), /not the end of the message/)
+})
+
 test('the capacity is the most that fits', () => {
   for (const suite of suites) {
     for (let size = 40; size < 180; size++) {

@@ -328,17 +328,23 @@ test('a key for RSASSA-PSS only signs with PSS, and keeps to its parameters', ()
   const free = generateKeyPairSync('rsa-pss', { modulusLength: 2048 })
   assert.equal(chooseScheme(free.privateKey, all)?.name, 'RSA_EMSA_PSS_SHA2_256_SALT_32')
   assert.equal(chooseScheme(free.privateKey, { ...all, peerHashes: undefined }), undefined)
-  const bound = generateKeyPairSync('rsa-pss', {
-    modulusLength: 2048,
-    hashAlgorithm: 'sha384',
-    mgf1HashAlgorithm: 'sha384',
-    // Node wants a number; its types say text.
-    saltLength: 48 as unknown as string,
-  })
-  const scheme = chooseScheme(bound.privateKey, all)
+
+  const bound = (hash: string, saltBytes: number) =>
+    generateKeyPairSync('rsa-pss', {
+      modulusLength: 2048,
+      hashAlgorithm: hash,
+      mgf1HashAlgorithm: hash,
+      // Node wants a number; its types say text.
+      saltLength: saltBytes as unknown as string,
+    })
+  const sha384 = bound('sha384', 20)
+  const scheme = chooseScheme(sha384.privateKey, all)
   assert.equal(scheme?.name, 'RSA_EMSA_PSS_SHA2_384_SALT_48')
-  assert.ok(verify(bound.publicKey, scheme, data, sign(bound.privateKey, scheme, data)))
-  assert.throws(() => schemeOf('300d06092a864886f70d01010b0500', bound.publicKey), AuthDecodeError)
+  assert.ok(verify(sha384.publicKey, scheme, data, sign(sha384.privateKey, scheme, data)))
+  assert.throws(() => schemeOf('300d06092a864886f70d01010b0500', sha384.publicKey), AuthDecodeError)
+  assert.throws(() => schemeOf(toHex(encodePss({ hash: 2, saltBytes: 32 })), sha384.publicKey), AuthDecodeError)
+  assert.throws(() => schemeOf(toHex(encodePss({ hash: 3, saltBytes: 19 })), sha384.publicKey), AuthDecodeError)
+  assert.equal(chooseScheme(bound('sha256', 40).privateKey, all), undefined)
 })
 
 test('method 1: the hash is the one in the signature', () => {

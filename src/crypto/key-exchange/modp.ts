@@ -87,7 +87,8 @@ function modp({ id, name, p, g, q, privateBytes, weak }: Modp): KeyExchange {
       }
       const peer = publicKey(y)
       if (q !== undefined) {
-        // RFC 6989 §2.2: y^q = 1 mod p. OpenSSL gives no result of 1, so y^(q-1) must be the inverse of y.
+        // RFC 6989 §2.2: y^q = 1 mod p. OpenSSL gives no result of 1, so y^(q-1) must be the inverse of y. (OpenSSL 3.5
+        // knows these groups and refuses such values too; nothing promises it for every version.)
         inverter ??= privateKey(decremented(q))
         const inverse = power(inverter, peer)
         if (inverse === undefined || (toBigInt(inverse) * toBigInt(y)) % toBigInt(p) !== 1n) {
