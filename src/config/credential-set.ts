@@ -1,0 +1,153 @@
+/**
+ * The certificates, keys and secrets that were loaded. This is the one place where they change; the core gets them as
+ * one immutable value after each change.
+ */
+import type { KeyObject } from 'node:crypto'
+import type { Credentials } from '../ike/credentials.ts'
+import { type Certificate, isCa } from '../pki/certificate.ts'
+import { publicKeyId } from '../pki/keys.ts'
+import type { Connection, SharedSecret } from './connection.ts'
+
+export type CertificateType = 'X509' | 'X509_AC' | 'X509_CRL' | 'OCSP_RESPONSE' | 'PUBKEY'
+export type CertificateFlag = 'NONE' | 'CA' | 'AA' | 'OCSP'
+
+/** An authority of `load-authority`: a trusted CA and where its revocation data is. */
+export interface Authority {
+  readonly name: string
+  readonly certificate: Certificate
+  readonly crlUris: readonly string[]
+  readonly ocspUris: readonly string[]
+  readonly certUriBase?: string
+}
+
+export interface LoadedCertificate {
+  readonly certificate: Certificate
+  readonly flag: CertificateFlag
+}
+
+/** Something that is kept as bytes until there is use for it. */
+export interface LoadedBlob {
+  readonly type: Exclude<CertificateType, 'X509'>
+  readonly der: Uint8Array
+}
+
+export class CredentialSet {
+  readonly #certificates = new Map<string, LoadedCertificate>()
+  readonly #blobs = new Map<string, LoadedBlob>()
+  readonly #keys = new Map<string, KeyObject>()
+  readonly #shared: SharedSecret[] = []
+  readonly #authorities = new Map<string, Authority>()
+  #snapshot: Credentials | undefined
+
+  /** A certificate that is loaded already keeps its place; the flag of the CA sticks. */
+  addCertificate(certificate: Certificate, flag: CertificateFlag): void {
+    const known = this.#certificates.get(certificate.fingerprint)
+    const kept = known !== undefined && (flag === 'NONE' || known.flag === 'CA') ? known.flag : flag
+    this.#certificates.set(certificate.fingerprint, { certificate, flag: isCa(certificate) ? 'CA' : kept })
+    this.#snapshot = undefined
+  }
+
+  addBlob(type: LoadedBlob['type'], der: Uint8Array): void {
+    this.#blobs.set(`${type} ${Buffer.from(der).toString('base64')}`, { type, der })
+  }
+
+  /** The certificates that a connection brings along are trusted as if they were loaded. */
+  addFromConnection(connection: Connection, parse: (der: Uint8Array) => Certificate): void {
+    for (const round of [...connection.local, ...connection.remote]) {
+      for (const der of round.certificates) this.addCertificate(parse(der), 'NONE')
+      for (const der of round.caCertificates) this.addCertificate(parse(der), 'CA')
+    }
+  }
+
+  /** @returns the id, as VICI names it */
+  addKey(key: KeyObject): string {
+    const id = publicKeyId(key)
+    this.#keys.set(id, key)
+    this.#snapshot = undefined
+    return id
+  }
+
+  /** @returns whether there was one */
+  removeKey(id: string): boolean {
+    this.#snapshot = undefined
+    return this.#keys.delete(id)
+  }
+
+  /** With an id, replaces the secret of that id; without, adds one more. */
+  addShared(secret: SharedSecret): void {
+    const at = secret.id === undefined ? -1 : this.#shared.findIndex(({ id }) => id === secret.id)
+    if (at < 0) this.#shared.push(secret)
+    else this.#shared[at] = secret
+    this.#snapshot = undefined
+  }
+
+  removeShared(id: string): boolean {
+    const at = this.#shared.findIndex((secret) => secret.id === id)
+    if (at < 0) return false
+    this.#shared.splice(at, 1)
+    this.#snapshot = undefined
+    return true
+  }
+
+  setAuthority(authority: Authority): void {
+    this.#authorities.set(authority.name, authority)
+    this.#snapshot = undefined
+  }
+
+  removeAuthority(name: string): boolean {
+    this.#snapshot = undefined
+    return this.#authorities.delete(name)
+  }
+
+  /** Everything but the authorities. */
+  clear(): void {
+    this.#certificates.clear()
+    this.#blobs.clear()
+    this.#keys.clear()
+    this.#shared.length = 0
+    this.#snapshot = undefined
+  }
+
+  get certificates(): readonly LoadedCertificate[] {
+    return [...this.#certificates.values()]
+  }
+
+  get blobs(): readonly LoadedBlob[] {
+    return [...this.#blobs.values()]
+  }
+
+  get keyIds(): readonly string[] {
+    return [...this.#keys.keys()]
+  }
+
+  hasKey(id: string): boolean {
+    return this.#keys.has(id)
+  }
+
+  /** Ids of the secrets that have one. */
+  get sharedIds(): readonly string[] {
+    return this.#shared.flatMap(({ id }) => id ?? [])
+  }
+
+  get authorities(): readonly Authority[] {
+    return [...this.#authorities.values()]
+  }
+
+  /** What the core works with; the same value until something changes. */
+  credentials(): Credentials {
+    this.#snapshot ??= this.#make()
+    return this.#snapshot
+  }
+
+  #make(): Credentials {
+    const loaded = [...this.#certificates.values()].map(({ certificate }) => certificate)
+    const anchors = new Map(loaded.filter(isCa).map((certificate) => [certificate.fingerprint, certificate]))
+    for (const { certificate } of this.#authorities.values()) anchors.set(certificate.fingerprint, certificate)
+    return {
+      anchors: [...anchors.values()],
+      certificates: loaded.filter((certificate) => !isCa(certificate)),
+      privateKeys: new Map(this.#keys),
+      secrets: [...this.#shared],
+    }
+  }
+}

@@ -1,0 +1,34 @@
+/** What `swanctl --load-all` does, done by the daemon itself at its start, through the same commands. */
+import type { LoadRequest, SwanctlReading } from '../config/swanctl.ts'
+import { findText } from '../config/tree.ts'
+import { commands } from './commands/index.ts'
+import { type Context, configLog } from './request.ts'
+
+export interface LoadOutcome {
+  readonly loaded: number
+  /** One line for each thing that could not be read or loaded. */
+  readonly problems: readonly string[]
+}
+
+/** Carries out every request; what fails is logged and counted, and does not keep the rest from being loaded. */
+export async function loadAll(reading: SwanctlReading, context: Context): Promise<LoadOutcome> {
+  const { daemon } = context
+  const problems = reading.problems.map(({ message }) => message)
+  for (const warning of reading.warnings) daemon.log({ ...configLog(warning), severity: 'warn' })
+  let loaded = 0
+  for (const request of reading.requests) {
+    const problem = await load(request, context)
+    if (problem === undefined) loaded++
+    else problems.push(problem)
+  }
+  for (const problem of problems) daemon.log({ ...configLog(problem), severity: 'error' })
+  return { loaded, problems }
+}
+
+async function load({ command, source, message }: LoadRequest, context: Context): Promise<string | undefined> {
+  const handler = commands.get(command)
+  if (handler === undefined) return `there is no command '${command}'`
+  const response = await handler({ message, broken: false, stream: async () => undefined }, context)
+  if (findText(response, 'success') === 'yes') return undefined
+  return `${command} of '${source}' failed: ${findText(response, 'errmsg') ?? 'no reason given'}`
+}

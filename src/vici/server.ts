@@ -1,0 +1,96 @@
+/** The control socket: accepts clients and hands their requests to the commands. */
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+import type { ConfigFiles } from '../config/files.ts'
+import { diskFiles } from '../config/files.ts'
+import type { Tree } from '../config/tree.ts'
+import type { LogEntry } from '../ike/output.ts'
+import { logFields } from './commands/control.ts'
+import type { Daemon } from './daemon.ts'
+import { encodePacket } from './packet.ts'
+import { type Context, configLog } from './request.ts'
+import { eventMessage } from './sas.ts'
+import { Session } from './session.ts'
+import { listenOptions, parseViciUri } from './uri.ts'
+
+export interface ViciServer {
+  /** What the commands share; `loadAll` runs requests of its own with it. */
+  readonly context: Context
+  /** Ends every client and stops listening. The socket file goes, too. */
+  close(): Promise<void>
+}
+
+export interface ViciServerOptions {
+  readonly uri: string
+  readonly daemon: Daemon
+  readonly files?: ConfigFiles
+  readonly env?: Readonly<Record<string, string | undefined>>
+}
+
+/**
+ * Listens at `uri`. A UNIX socket is made with mode 0660; one that lies in the way is removed.
+ * @throws ConfigError for a URI that is none, and what `listen` rejects with, e.g. EACCES
+ */
+export async function listenVici(options: ViciServerOptions): Promise<ViciServer> {
+  const { daemon, env = process.env } = options
+  const uri = parseViciUri(options.uri)
+  const context: Context = { daemon, pools: new Map(), files: options.files ?? diskFiles() }
+  const sessions = new Set<Session>()
+  let lastId = 0
+  const server = createServer((socket: Socket) => {
+    const session = new Session(socket, ++lastId, context, () => sessions.delete(session))
+    sessions.add(session)
+  })
+  if (uri.kind === 'unix') removeSocket(uri.path)
+  await listening(server, () => server.listen(listenOptions(uri, env)))
+  if (uri.kind === 'unix') chmodSync(uri.path, 0o660)
+  const broadcast = (name: string, message: () => Tree) => {
+    let packet: Uint8Array | undefined
+    for (const session of sessions) {
+      if (!session.registered(name)) continue
+      packet ??= encodePacket('EVENT', name, message())
+      session.sendEvent(name, packet)
+    }
+  }
+  const unsubscribe = daemon.subscribe({
+    log: (entry: LogEntry) => {
+      if (entry.level <= 1) broadcast('log', () => logFields(entry, 0))
+    },
+    event: (event) => {
+      const { name, message } = eventMessage(event)
+      broadcast(name, () => message)
+    },
+  })
+  server.on('error', (error) => daemon.log(configLog(`accepting a vici connection failed: ${error.message}`)))
+  return {
+    context,
+    async close() {
+      unsubscribe()
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      for (const session of sessions) session.destroy()
+      await closed
+    },
+  }
+}
+
+/** Makes the socket without rights for others from the first moment; the umask is the process's, so only for the call. */
+async function listening(server: Server, listen: () => void): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.once('listening', () => {
+      server.off('error', reject)
+      resolve()
+    })
+    const umask = process.umask(0o117)
+    try {
+      listen()
+    } finally {
+      process.umask(umask)
+    }
+  })
+}
+
+/** The socket of a daemon that died. Anything else at that path is not ours to remove: listening fails. */
+function removeSocket(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(path)
+}
