@@ -19,8 +19,8 @@ export interface Connection {
   readonly inner: readonly Family[]
   readonly ike: Proposal
   readonly esp: Proposal
-  /** `trap`: the initiator waits for the first packet. */
-  readonly start: 'none' | 'trap'
+  /** `trap`: the initiator waits for the first packet; `start`: it begins as soon as it has the connection. */
+  readonly start: 'none' | 'trap' | 'start'
   /** Further lines for the connection and for the child, in the words of swanctl.conf. */
   readonly settings: readonly string[]
   readonly childSettings: readonly string[]

@@ -158,6 +158,7 @@ async function natUp(behind: HostName, shells: Shell[]): Promise<void> {
   shells.push(shell)
   await shell.must(
     [
+      'set -e',
       batch(
         [],
         [
@@ -169,8 +170,10 @@ async function natUp(behind: HostName, shells: Shell[]): Promise<void> {
         ],
       ),
       'echo 1 > /proc/sys/net/ipv4/ip_forward',
-      "nft 'table ip nat { chain post { type nat hook postrouting priority 100; oifname eth0 masquerade; }; }'",
-    ].join(' && '),
+      "nft 'table ip nat { chain post { type nat hook postrouting priority 100; oifname eth0 masquerade; }; }' \\",
+      '  2>/dev/null || iptables-legacy -t nat -A POSTROUTING -o eth0 -j MASQUERADE',
+      'set +e',
+    ].join('\n'),
   )
 }
 

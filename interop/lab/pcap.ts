@@ -96,6 +96,10 @@ function upper(
   const port = Math.min(body.readUInt16BE(0), body.readUInt16BE(2))
   const to4500 = [body.readUInt16BE(0), body.readUInt16BE(2)].includes(4500)
   const data = body.subarray(8)
+  if (data.length < 28) {
+    sums.plain.push(`a short UDP datagram from ${from}`)
+    return
+  }
   if (port === 500) sums.ike.push(ike(data, from, to, time))
   else if (to4500 && data.readUInt32BE(0) === 0) sums.ike.push(ike(data.subarray(4), from, to, time))
   else if (to4500) sums.espInUdp.push(from)

@@ -1,5 +1,6 @@
 /** What a scenario has to show, each proof an error with a plain reason if it fails. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { leaveHalfOpen } from './half-open.ts'
 import type { Family, Host } from './hosts.ts'
 import { kernelPolicies, kernelRest, kernelStates } from './kernel.ts'
 import { readCapture, type Seen } from './pcap.ts'
@@ -13,8 +14,10 @@ const pings = 10
 /** The whole life of a tunnel: up, packets both ways, counters, the wire, down, nothing left. */
 export async function proveTunnel(stage: Stage, wire: OnTheWire, kernel: readonly string[]): Promise<void> {
   const { initiator, responder, initiatorHost, responderHost, capture, scenario } = stage
-  if (scenario.connection.start === 'trap') await wakeTrap(stage)
-  else await bringUp(initiator)
+  const { start } = scenario.connection
+  if (scenario.halfOpenFirst) await leaveHalfOpen(initiatorHost, responderHost)
+  if (start === 'trap') await wakeTrap(stage)
+  else if (start === 'none') await bringUp(initiator)
   await Promise.all([isEstablished(initiator, stage, wire), isEstablished(responder, stage, wire)])
   await pingBothWays(stage)
   await countersRose(initiatorHost, kernel)
@@ -82,7 +85,7 @@ async function wakeTrap(stage: Stage): Promise<void> {
 }
 
 async function isEstablished(daemon: Running, { scenario }: Stage, wire: OnTheWire): Promise<void> {
-  const shown = await poll(`${daemon.name} to show one IKE SA with one Child SA`, 3000, () => daemon.established())
+  const shown = await poll(`${daemon.name} to show one IKE SA with one Child SA`, 6000, () => daemon.established())
   const mode = scenario.connection.mode === 'tunnel' ? 'TUNNEL' : 'TRANSPORT'
   if (shown.mode !== mode) throw new Error(`${daemon.name} shows mode ${shown.mode}, not ${mode}`)
   if (shown.isEncapsulated !== (wire.udp ?? false)) {

@@ -39,6 +39,7 @@ const recipes: Readonly<Record<RootName, Recipe>> = {
       'iputils-ping',
       'tcpdump',
       'nftables',
+      'iptables', // the packaged guest kernel has no NAT for nftables
       'openssl',
     ],
   },

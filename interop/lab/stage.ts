@@ -53,11 +53,10 @@ export async function onStage(
   try {
     const [moon, sun] = await sides(scenario, ground)
     capture = await startCapture(ground.wire, join(folder, 'wire.pcap'))
-    const [ours, theirs] = await settled([
-      starts[oursIs](moon).then((daemon) => kept(running, daemon)),
-      starts[scenario.peer](sun).then((daemon) => kept(running, daemon)),
-    ])
     const weInitiate = scenario.initiator === 'ours'
+    const startOurs = async (): Promise<Running> => kept(running, await starts[oursIs](moon))
+    const startTheirs = async (): Promise<Running> => kept(running, await starts[scenario.peer](sun))
+    const [ours, theirs] = await startBoth(startOurs, startTheirs, scenario)
     await play({
       scenario,
       ground,
@@ -109,10 +108,20 @@ async function sides(scenario: Scenario, ground: Ground): Promise<[Side, Side]> 
   ]
 }
 
-/** Waits for both, so that no daemon starts behind our back, and throws the first error. */
-async function settled<T>(promises: readonly [Promise<T>, Promise<T>]): Promise<[T, T]> {
-  await Promise.allSettled(promises)
-  return [await promises[0], await promises[1]]
+/** Starts both at once, but for a connection that starts by itself: its responder must be there first. */
+async function startBoth(
+  ours: () => Promise<Running>,
+  theirs: () => Promise<Running>,
+  { connection, initiator }: Scenario,
+): Promise<[Running, Running]> {
+  if (connection.start === 'start') {
+    if (initiator === 'peer') return [await ours(), await theirs()]
+    const second = await theirs()
+    return [await ours(), second]
+  }
+  const starting = [ours(), theirs()] as const
+  await Promise.allSettled(starting) // so that none starts behind our back when the other has failed
+  return [await starting[0], await starting[1]]
 }
 
 function kept(running: Running[], daemon: Running): Running {

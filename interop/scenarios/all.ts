@@ -1,5 +1,9 @@
 /** Every scenario, in the order they run. */
 import type { Scenario } from '../lab/scenario.ts'
+import { libreswan } from './libreswan.ts'
 import { matrix } from './matrix.ts'
+import { negotiation } from './negotiation.ts'
+import { network } from './network.ts'
+import { refused } from './refused.ts'
 
-export const scenarios: readonly Scenario[] = [...matrix]
+export const scenarios: readonly Scenario[] = [...matrix, ...network, ...negotiation, ...refused, ...libreswan]

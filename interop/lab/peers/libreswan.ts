@@ -29,7 +29,7 @@ export async function startLibreswan(side: Side): Promise<Running> {
     }
   }
   await shell.must(
-    `${inRoot} /usr/libexec/ipsec/pluto --nofork --config /etc/ipsec.conf >/run/output.log 2>&1 & daemon=$!`,
+    `${inRoot} /usr/libexec/ipsec/pluto --nofork --stderrlog --config /etc/ipsec.conf >/run/output.log 2>&1 & daemon=$!`,
   )
   await poll('the control socket of pluto', 10_000, async () => {
     if (existsSync(join(host.folder, 'run/pluto/pluto.ctl'))) return true
@@ -72,7 +72,7 @@ function ipsecConf({ host, other, connection, end }: Side): string {
   const { auth, mode, outer, inner } = connection
   const networks = (given: readonly string[] | undefined, of: typeof host): string =>
     (given ?? inner.map((family) => of.place.network[family])).join(',')
-  const method = { psk: 'secret', ecdsa: 'ecdsa', rsa: 'rsa-sha2', ed25519: 'eddsa' }[auth]
+  const method = { psk: 'secret', ecdsa: 'ecdsa', rsa: 'rsasig', ed25519: 'eddsa' }[auth]
   const lines = [
     `left=${host.place.outside[outer]}`,
     `leftid=@${identity(host.name)}`,

@@ -52,12 +52,12 @@ export async function startWithSwanctl({ host, initiates, connection }: Side, da
 }
 
 function readEstablished(text: string): Established | undefined {
-  const events = readPretty(text).entries.filter(([label]) => label === 'list-sa event')
-  const event = events[0]?.[1]
-  if (events.length !== 1 || event === undefined || !isSection(event)) return undefined
-  const ike = child(event, connectionName)
-  const children = child(ike, 'child-sas')
-  if (value(ike, 'state') !== 'ESTABLISHED' || children?.entries.length !== 1) return undefined
+  const sas = readPretty(text).entries.flatMap(([label, event]) => {
+    const sa = label === 'list-sa event' && isSection(event) ? child(event, connectionName) : undefined
+    return sa ? [sa] : []
+  })
+  const children = child(sas[0], 'child-sas')
+  if (sas.length !== 1 || value(sas[0], 'state') !== 'ESTABLISHED' || children?.entries.length !== 1) return undefined
   const net = child(children, /^net-\d+$/)
   if (value(net, 'state') !== 'INSTALLED') return undefined
   return { mode: value(net, 'mode') as Established['mode'], isEncapsulated: value(net, 'encap') === 'yes' }
