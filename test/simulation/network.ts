@@ -32,11 +32,13 @@ export interface Arrival {
 export interface Faults {
   readonly loss: number
   readonly duplication: number
+  /** One octet of the datagram is changed. */
+  readonly corruption: number
   readonly leastDelayMs: number
   readonly mostDelayMs: number
 }
 
-export const noFaults: Faults = { loss: 0, duplication: 0, leastDelayMs: 0, mostDelayMs: 0 }
+export const noFaults: Faults = { loss: 0, duplication: 0, corruption: 0, leastDelayMs: 0, mostDelayMs: 0 }
 
 /**
  * A NAT with endpoint-independent mappings: every host behind it shows itself as `outside`, with ports of the box's
@@ -98,6 +100,7 @@ export class Network {
   readonly #hosts: readonly string[]
   readonly nats: readonly NatBox[]
   #flights: Flight[] = []
+  #past: Flight[] = []
   #sent = 0
 
   constructor(options: {
@@ -117,6 +120,11 @@ export class Network {
     return this.#flights
   }
 
+  /** Some of the last datagrams that arrived. */
+  get past(): readonly Flight[] {
+    return this.#past
+  }
+
   /** Puts a datagram on the wire: what becomes of it, as often as it flies. */
   transmit(
     from: string,
@@ -126,20 +134,21 @@ export class Network {
     label: string,
     now: number,
   ): Flight[] {
-    const { loss, duplication, leastDelayMs, mostDelayMs } = this.faults
+    const { loss, duplication, corruption, leastDelayMs, mostDelayMs } = this.faults
     const nat = this.nats.find((box) => box.isInside(source.address))
     const shown = nat === undefined ? source : nat.outward(source)
     const copies = this.partitioned || this.#draw.chance(loss) ? 0 : this.#draw.chance(duplication) ? 2 : 1
     const flights: Flight[] = []
     for (let i = 0; i < copies; i++) {
       const at = now + this.#draw.between(leastDelayMs, mostDelayMs)
-      flights.push({ number: ++this.#sent, from, source: shown, destination, bytes, label, at })
+      const flight = { number: ++this.#sent, from, source: shown, destination, bytes, label, at }
+      flights.push(this.#draw.chance(corruption) ? this.#corrupted(flight) : flight)
     }
     this.#flights = [...this.#flights, ...flights]
     return flights
   }
 
-  /** Sends one of the flights a second time. */
+  /** Sends a datagram a second time, also one that has arrived long ago. */
   duplicate(flight: Flight): void {
     this.#flights = [...this.#flights, { ...flight, number: ++this.#sent }]
   }
@@ -152,6 +161,8 @@ export class Network {
   /** Takes a datagram off the wire and says where it came to; undefined if nobody is there. */
   arrive(flight: Flight): Arrival | undefined {
     this.remove(flight)
+    this.#past.push(flight)
+    if (this.#past.length > 20) this.#past.shift()
     const destination = this.#inward(flight.destination)
     const host = destination && this.#hostAt(destination.address)
     return host === undefined || destination === undefined
@@ -177,6 +188,13 @@ export class Network {
     if (host === undefined || goal === undefined) return undefined
     const ports = { sourcePort: source.port, destinationPort: goal.port }
     return { host, packet: { ...packet, source: source.address, destination: goal.address, encapsulation: ports } }
+  }
+
+  #corrupted(flight: Flight): Flight {
+    const bytes = Uint8Array.from(flight.bytes)
+    const at = this.#draw.below(bytes.length)
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << this.#draw.below(8))
+    return { ...flight, bytes, label: `${flight.label} (octet ${at} changed)` }
   }
 
   #inward(destination: Endpoint): Endpoint | undefined {

@@ -74,11 +74,23 @@ scenario('dynamic selectors behind a NAT have nothing in common', () => {
   saidToPeer(world.right, 'N(TS_UNACCEPT)')
 })
 
-scenario('a mode that only one side wants is tunnel mode', () => {
-  const world = established({
-    left: { child: { mode: 'transport', localTs: [dynamic()], remoteTs: [dynamic()] } },
-    right: { child: { localTs: [dynamic()], remoteTs: [dynamic()] } },
-  })
+/** RFC 7296 §1.3.1: whoever asks for transport mode and does not get it may delete the Child SA. */
+scenario('transport mode that the responder declines', () => {
+  const hosts = { localTs: [dynamic()], remoteTs: [dynamic()] }
+  const world = pair({ left: { child: { mode: 'transport', ...hosts } }, right: { child: hosts } })
+  const answer = world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.settle()
+  failed(answer(), /./)
+  logged(world.left, 'peer declined transport mode')
+  for (const host of world.hosts) {
+    assert.deepEqual(onlySa(host).children, [])
+    assert.deepEqual(host.kernel.states, [])
+  }
+})
+
+scenario('transport mode that the initiator does not ask for', () => {
+  const hosts = { localTs: [dynamic()], remoteTs: [dynamic()] }
+  const world = established({ left: { child: hosts }, right: { child: { mode: 'transport', ...hosts } } })
   for (const host of world.hosts) assert.equal(onlyChild(host).mode, 'TUNNEL')
 })
 

@@ -41,7 +41,7 @@ test('a NAT shows one address, keeps its mappings, and forgets them when told', 
 
 test('a network loses and doubles as often as it is told', () => {
   const net = new Network({ hosts: ['a'], addresses: () => ['192.0.2.1'], nats: [], draw: new Draw(1) })
-  net.faults = { loss: 0.3, duplication: 0.5, leastDelayMs: 10, mostDelayMs: 20 }
+  net.faults = { loss: 0.3, duplication: 0.5, corruption: 0, leastDelayMs: 10, mostDelayMs: 20 }
   const end = { address: '192.0.2.1', port: 500 }
   let [lost, doubled] = [0, 0]
   for (let i = 0; i < 1000; i++) {

@@ -8,7 +8,7 @@ import { Draw } from './draw.ts'
 import { carries, nothingLeaks, onlyChild, onlySa, packetOf, sameSingleChild } from './expect.ts'
 import type { Host } from './host.ts'
 import { noFaults } from './network.ts'
-import { type PairOptions, pair } from './pair.ts'
+import { connectionOf, type PairOptions, pair } from './pair.ts'
 import { checkCarried, watchSafety } from './safety.ts'
 import type { World } from './world.ts'
 
@@ -45,8 +45,9 @@ interface Plan {
   readonly loss: number
   readonly duplication: number
   readonly mostDelayMs: number
-  /** Things that happen, with the second at which they do. */
-  readonly actions: readonly { readonly atMs: number; readonly name: ActionName }[]
+  readonly corruption: number
+  /** Things that happen: at that time, or so many steps after the one before if that is earlier. */
+  readonly actions: readonly { readonly atMs: number; readonly steps: number; readonly name: ActionName }[]
   readonly cookies: boolean
   readonly summary: string
 }
@@ -67,10 +68,17 @@ type ActionName =
   | 'the network is back'
   | 'the left kernel refuses'
   | 'the right kernel refuses'
+  | 'an old datagram comes again'
+  | 'left installs a trap'
+  | 'left uninstalls a trap'
+  | 'left loads another connection'
+  | 'left loads the connection again'
+  | 'left unloads the connection'
+  | 'an address comes and goes'
 
 interface Action {
   readonly weight: number
-  readonly act: (world: World, draw: Draw) => void
+  readonly act: (world: World, draw: Draw, plan: Plan) => void
 }
 
 const actionTable: Readonly<Record<ActionName, Action>> = {
@@ -109,6 +117,41 @@ const actionTable: Readonly<Record<ActionName, Action>> = {
   },
   'the left kernel refuses': { weight: 1, act: ({ left }, draw) => refuse(left, draw) },
   'the right kernel refuses': { weight: 1, act: ({ right }, draw) => refuse(right, draw) },
+  'an old datagram comes again': {
+    weight: 3,
+    act: ({ net, now }, draw) => {
+      if (net.past.length > 0) net.duplicate({ ...draw.pick(net.past), at: now })
+    },
+  },
+  'left installs a trap': { weight: 1, act: ({ left }) => left.command({ kind: 'install', child: 'net' }) },
+  'left uninstalls a trap': { weight: 1, act: ({ left }) => left.command({ kind: 'uninstall', child: 'net' }) },
+  'left loads another connection': {
+    weight: 1,
+    act: ({ left }, _draw, { options }) => {
+      const before = connectionOf('left', options)
+      const children = before.children.map((child) => ({ ...child, name: 'net', inactivitySeconds: 1000 }))
+      left.command({ kind: 'load-connection', connection: { ...before, children } })
+    },
+  },
+  'left loads the connection again': {
+    weight: 1,
+    act: ({ left }, _draw, { options }) => load(left, options),
+  },
+  'left unloads the connection': {
+    weight: 1,
+    act: ({ left }) => left.command({ kind: 'unload-connection', name: 'lab' }),
+  },
+  'an address comes and goes': {
+    weight: 1,
+    act: ({ left }) => {
+      left.kernel.readdress(left.kernel.addresses)
+      left.passKernelEvents()
+    },
+  },
+}
+
+function load(host: Host, options: PairOptions): void {
+  host.command({ kind: 'load-connection', connection: connectionOf(host.name === 'left' ? 'left' : 'right', options) })
 }
 
 function initiate(host: Host): void {
@@ -178,12 +221,19 @@ function drawPlan(draw: Draw, seed: number): Plan {
   const loss = calm ? 0 : draw.pick([0, 0.05, 0.2, 0.4])
   const duplication = calm ? 0 : draw.pick([0, 0.1, 0.5])
   const mostDelayMs = draw.pick([0, 20, 500, 5000])
-  const seconds = draw.pick([5, 30, 120])
-  const actions = Array.from({ length: draw.between(1, 6) }, () => ({
+  const corruption = calm ? 0 : draw.pick([0, 0, 0.1])
+  const seconds = draw.pick([1, 5, 30, 120])
+  const quick = draw.chance(0.5)
+  const actions = Array.from({ length: draw.between(1, quick ? 12 : 6) }, () => ({
     atMs: draw.below(seconds * 1000),
+    steps: quick ? draw.below(20) : Number.POSITIVE_INFINITY,
     name: drawAction(draw),
   })).sort((a, b) => a.atMs - b.atMs)
-  const first = { atMs: 0, name: draw.pick(['left initiates', 'left initiates', 'a packet from left'] as const) }
+  const first = {
+    atMs: 0,
+    steps: 0,
+    name: draw.pick(['left initiates', 'left initiates', 'a packet from left'] as const),
+  }
   const summary = [
     auth === rightAuth ? auth : `${auth}/${rightAuth}`,
     `v${options.inner} in v${outer}`,
@@ -193,10 +243,10 @@ function drawPlan(draw: Draw, seed: number): Plan {
     ...(start === 'none' ? [] : [start]),
     ...(narrow ? ['narrowed'] : []),
     ...(cookies ? ['cookies'] : []),
-    `loss ${loss}, twice ${duplication}, delay ${mostDelayMs} ms`,
-    [first, ...actions].map(({ atMs, name }) => `${(atMs / 1000).toFixed(1)}s ${name}`).join(', '),
+    `loss ${loss}, twice ${duplication}, changed ${corruption}, delay ${mostDelayMs} ms`,
+    [first, ...actions].map(({ name }) => name).join(', '),
   ].join('; ')
-  return { options, loss, duplication, mostDelayMs, actions: [first, ...actions], cookies, summary }
+  return { options, loss, duplication, corruption, mostDelayMs, actions: [first, ...actions], cookies, summary }
 }
 
 function drawAction(draw: Draw): ActionName {
@@ -252,13 +302,14 @@ function troubledTime(world: World, plan: Plan, draw: Draw): void {
   world.net.faults = {
     loss: plan.loss,
     duplication: plan.duplication,
+    corruption: plan.corruption,
     leastDelayMs: 0,
     mostDelayMs: plan.mostDelayMs,
   }
-  for (const { atMs, name } of plan.actions) {
-    runUntil(world, draw, start + atMs)
+  for (const { atMs, steps, name } of plan.actions) {
+    runUntil(world, draw, start + atMs, steps)
     world.ladder.note('left', `* ${name}`, world.now)
-    actionTable[name].act(world, draw)
+    actionTable[name].act(world, draw, plan)
     world.onStep?.()
     if (plan.cookies && draw.chance(0.7)) halfOpen(world)
   }
@@ -293,6 +344,7 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
   world.net.partitioned = false
   for (const { kernel } of world.hosts) kernel.forgive()
   world.ladder.note('left', '* the network heals', world.now)
+  for (const host of world.hosts) load(host, plan.options)
   // Longer than all retransmissions of one exchange, and than an acquire is held.
   runFor(world, draw, 400)
   for (const host of world.hosts) assert.equal(host.jobs.length, 0, `${host.name} has jobs that do not end`)
@@ -317,6 +369,8 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
 function bringUp(world: World, plan: Plan, draw: Draw): void {
   const { left } = world
   if (plan.options.left?.child?.startAction?.trap) {
+    left.command({ kind: 'install', child: 'net' })
+    runFor(world, draw, 1)
     packet(world, left)
   } else {
     left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
@@ -328,10 +382,10 @@ function runFor(world: World, draw: Draw, seconds: number): void {
   runUntil(world, draw, world.now + seconds * 1000)
 }
 
-function runUntil(world: World, draw: Draw, until: number): void {
-  let steps = 0
-  while (world.step(draw, until)) {
-    if (++steps > 50_000) throw new Error('the hosts do not come to rest')
+function runUntil(world: World, draw: Draw, until: number, most: number = Number.POSITIVE_INFINITY): void {
+  for (let steps = 0; world.step(draw, until); steps++) {
+    if (steps >= most) return
+    if (steps > 50_000) throw new Error('the hosts do not come to rest')
   }
   world.now = Math.max(world.now, until)
 }
