@@ -18,6 +18,8 @@ export interface SweepResult {
   readonly digest: string
   /** What was drawn, in one line. */
   readonly summary: string
+  /** Which of the things worth meeting the run has met. */
+  readonly marks: readonly string[]
   readonly failure?: string
   readonly drawing?: string
 }
@@ -33,11 +35,44 @@ export function sweepRun(seed: number, always = false): SweepResult {
     watchSafety(world)
     troubledTime(world, plan, draw)
     liveness(world, plan, draw)
-    return { seed, digest: digest(), summary, ...(always && { drawing: world.ladder.toString() }) }
+    return {
+      seed,
+      digest: digest(),
+      summary,
+      marks: marksOf(world),
+      ...(always && { drawing: world.ladder.toString() }),
+    }
   } catch (error) {
     const failure = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    return { seed, digest: digest(), summary, failure, drawing: world.ladder.toString() }
+    return { seed, digest: digest(), summary, marks: marksOf(world), failure, drawing: world.ladder.toString() }
   }
+}
+
+/** What a sweep should meet often enough to mean something, by what the hosts log. */
+export const marks: Readonly<Record<string, RegExp>> = {
+  'IKE SA established': /IKE_SA .* established/,
+  'a second child on an IKE SA': /generating CREATE_CHILD_SA request/,
+  'cookie demanded': /generating IKE_SA_INIT response 0 \[ N\(COOKIE\) \]/,
+  'another group': /generating IKE_SA_INIT response 0 \[ N\(INVAL_KE\) \]/,
+  'cookie, then another group': /generating IKE_SA_INIT request 0 \[ N\(COOKIE\)/,
+  'request sent again': /^retransmit \d/,
+  'answer sent again': /retransmitting response/,
+  'given up': /giving up after/,
+  'half-open SA removed': /deleting half open/,
+  fragments: /reassembled fragmented/,
+  'NAT found': /is behind NAT/,
+  'initial contact': /received INITIAL_CONTACT/,
+  acquire: /creating acquire job/,
+  'kernel refused': /failed: (ENOMEM|EPERM|EPROTONOSUPPORT)/,
+  'DELETE of a child': /received DELETE for ESP/,
+  'DELETE of an IKE SA': /received DELETE for IKE_SA/,
+  'DELETE of what is gone': /CHILD_SA not found/,
+  'forged or broken message': /ignoring|invalid|could not decrypt|verification failed/,
+}
+
+function marksOf(world: World): string[] {
+  const messages = world.hosts.flatMap(({ logs }) => logs.map(({ message }) => message))
+  return Object.entries(marks).flatMap(([name, mark]) => (messages.some((text) => mark.test(text)) ? [name] : []))
 }
 
 interface Plan {

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { type SweepResult, sweepRun } from './sweep-run.ts'
+import { marks, type SweepResult, sweepRun } from './sweep-run.ts'
 
 interface Share {
   readonly from: number
@@ -36,9 +36,11 @@ async function main(): Promise<void> {
   const started = performance.now()
   let done = 0
   const failures: SweepResult[] = []
+  const met = new Map(Object.keys(marks).map((mark) => [mark, 0]))
   const take = (results: readonly SweepResult[]): void => {
     for (const result of results) {
       done++
+      for (const mark of result.marks) met.set(mark, (met.get(mark) ?? 0) + 1)
       if (result.failure === undefined) continue
       failures.push(result)
       if (failures.length <= shownFailures) show(result)
@@ -50,6 +52,8 @@ async function main(): Promise<void> {
     Array.from({ length: workers }, (_, i) => inWorker({ from: from + i, seeds: seeds - i, step: workers }, take)),
   )
   clearInterval(progress)
+  console.log('runs that met')
+  for (const [mark, runs] of met) console.log(`${String(runs).padStart(8)}  ${mark}`)
   const seconds = (performance.now() - started) / 1000
   console.log(
     `seeds ${from} to ${from + seeds - 1}: ${(done / seconds).toFixed(0)} per second, ${seconds.toFixed(0)} s`,
