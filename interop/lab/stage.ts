@@ -21,6 +21,8 @@ export interface Stage {
   readonly initiatorHost: Host
   readonly responderHost: Host
   readonly capture: Capture
+  /** What the daemon on moon was configured from. */
+  readonly moonSide: Side
 }
 
 const starts: Readonly<Record<PeerName, Start>> = {
@@ -67,6 +69,7 @@ export async function onStage(
       initiatorHost: weInitiate ? ground.moon : ground.sun,
       responderHost: weInitiate ? ground.sun : ground.moon,
       capture,
+      moonSide: moon,
     })
     if (evidence.always) await keepEvidence(ground, running, capture, evidence.folder)
   } catch (error) {
@@ -138,7 +141,7 @@ async function keepEvidence(
   mkdirSync(keep, { recursive: true })
   for (const daemon of running) writeFileSync(join(keep, `${daemon.name}.${running.indexOf(daemon)}.log`), daemon.log())
   for (const host of [ground.moon, ground.sun]) {
-    for (const file of ['daemon.log', 'output.log']) {
+    for (const file of ['daemon.log', 'output.log', 'surface-ours.txt', 'surface-charon.txt']) {
       const from = join(host.folder, 'run', file)
       if (existsSync(from)) copyFileSync(from, join(keep, `${host.name}-${file}`))
     }

@@ -5,5 +5,13 @@ import { matrix } from './matrix.ts'
 import { negotiation } from './negotiation.ts'
 import { network } from './network.ts'
 import { refused } from './refused.ts'
+import { surface } from './surface.ts'
 
-export const scenarios: readonly Scenario[] = [...matrix, ...network, ...negotiation, ...refused, ...libreswan]
+export const scenarios: readonly Scenario[] = [
+  ...matrix,
+  ...network,
+  ...negotiation,
+  ...refused,
+  ...surface,
+  ...libreswan,
+]

@@ -1,8 +1,12 @@
 /** The configuration that charon and Sallyport share: swanctl.conf, its folders, and strongswan.conf. */
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { connectionName, identity } from '../connection.ts'
 import { writeHostFile } from '../hosts.ts'
 import type { Side } from './peer.ts'
+
+/** swanctl complains about folders that are not there. */
+const folders = 'x509 x509ca x509ocsp x509aa x509ac x509crl pubkey private rsa ecdsa pkcs8 pkcs12'.split(' ')
 
 /** Where a host's own files go. */
 export const swanctlPaths: readonly string[] = ['/etc/swanctl', '/etc/strongswan.conf']
@@ -15,7 +19,7 @@ export const swanctlPlugins: string = `swanctl {
 /** Writes everything below /etc that a charon-like daemon on this host reads. */
 export function writeSwanctl(side: Side, strongswanConf: string): void {
   const { host, own, anchors } = side
-  for (const folder of ['x509', 'x509ca', 'private']) writeHostFile(host, `/etc/swanctl/${folder}/.keep`, '')
+  for (const folder of folders) mkdirSync(join(host.folder, 'etc/swanctl', folder), { recursive: true })
   writeHostFile(host, '/etc/strongswan.conf', strongswanConf)
   writeHostFile(host, '/etc/swanctl/swanctl.conf', swanctlConf(side), 0o600)
   if (!own) return

@@ -21,6 +21,7 @@ export async function startWithSwanctl({ host, initiates, connection }: Side, da
   const { shell } = host
   await mountFiles(host, swanctlPaths)
   const output = (): string => daemon.log().trim().split('\n').slice(-5).join(' | ')
+  await shell.must('rm -f /run/charon.vici')
   await shell.must(`${daemon.command} >/run/output.log 2>&1 & daemon=$!`)
   const socket = join(host.folder, 'run/charon.vici')
   await poll(`the VICI socket of ${daemon.name}`, 10_000, async () => {
