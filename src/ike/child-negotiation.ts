@@ -18,7 +18,7 @@ import type {
   TSiPayload,
   TSrPayload,
 } from '../wire/payloads/index.ts'
-import { formatSelectors } from '../wire/selector.ts'
+import { formatSelectors, narrow } from '../wire/selector.ts'
 import type { ChildPlan } from './child-plan.ts'
 import { type ChildAgreement, ChildSa, reqidKey } from './child-sa.ts'
 import { assert, PeerRefused, Refusal } from './errors.ts'
@@ -27,7 +27,7 @@ import type { IkeSa } from './ike-sa.ts'
 import { errorIn, has, notify } from './notifies.ts'
 import { accepted, childSuiteOf, proposalOf, type Selected, type SelectionRules, select } from './proposals.ts'
 import { kernel, type Script } from './script.ts'
-import { narrow, packetSelectors, resolveSelectors, within } from './selectors.ts'
+import { packetSelectors, resolveSelectors, within } from './selectors.ts'
 import { ikeSaView } from './views.ts'
 
 /** An SPI that the kernel keeps for us until a Child SA takes it; disposed, it is given back. */
@@ -59,8 +59,11 @@ export interface Draft {
   readonly proposals: readonly ConfiguredProposal[]
   readonly localTs: readonly AddressSelector[]
   readonly remoteTs: readonly AddressSelector[]
+  readonly transport: boolean
   readonly proposal: readonly Payload[]
   readonly selectors: readonly Payload[]
+  /** The SA that is being rekeyed. */
+  readonly old?: ChildSa
 }
 
 /** As responder: the child, and the payloads of the answer, which may have a nonce and a key exchange in between. */
@@ -98,13 +101,16 @@ export function* reserveSpi(sa: IkeSa, protocol: 'ESP' | 'AH'): Script<ReservedS
   return new ReservedSpi(allocated.spi, () => release(allocated))
 }
 
-/** As initiator: what we ask for. `withoutKeyExchange` in IKE_AUTH, which has none of its own. */
-export function draft(sa: IkeSa, plan: ChildPlan, spi: ReservedSpi, withoutKeyExchange: boolean): Draft {
+/**
+ * As initiator: what we ask for. `withoutKeyExchange` in IKE_AUTH, which has none of its own. A rekeying asks for the
+ * selectors of the `old` SA (RFC 7296 §2.8: they should not differ).
+ */
+export function draft(sa: IkeSa, plan: ChildPlan, spi: ReservedSpi, withoutKeyExchange: boolean, old?: ChildSa): Draft {
   const { core } = sa
   const { config } = plan
   const proposals = proposalsOf(config)
-  const localTs = resolveSelectors(config.localTs, [sa.local.address])
-  const remoteTs = resolveSelectors(config.remoteTs, [sa.remote.address])
+  const localTs = old?.agreement.localTs ?? resolveSelectors(config.localTs, [sa.local.address])
+  const remoteTs = old?.agreement.remoteTs ?? resolveSelectors(config.remoteTs, [sa.remote.address])
   const uniqueId = core.nextChildId()
   const reqid = plan.reqid ?? (config.reqid || undefined)
   core.log(
@@ -114,16 +120,18 @@ export function draft(sa: IkeSa, plan: ChildPlan, spi: ReservedSpi, withoutKeyEx
     sa,
   )
   const packet = plan.packet && !core.settings.ignoreAcquireTs ? packetSelectors(plan.packet) : undefined
+  const transport = old === undefined ? config.mode === 'transport' : old.agreement.mode === 'transport'
   const spiField = spiBytes32(spi.spi)
   const proposal: Payload[] = [
-    ...(config.mode === 'transport' ? [notify(NOTIFY.USE_TRANSPORT_MODE)] : []),
+    ...(old === undefined ? [] : [rekeyNotify(old)]),
+    ...(transport ? [notify(NOTIFY.USE_TRANSPORT_MODE)] : []),
     { type: 'SA', proposals: proposals.map((p, i) => proposalOf(p, i + 1, spiField, withoutKeyExchange)) },
   ]
   const selectors: Payload[] = [
     { type: 'TSi', selectors: packet ? [packet.local, ...localTs] : localTs },
     { type: 'TSr', selectors: packet ? [packet.remote, ...remoteTs] : remoteTs },
   ]
-  return { plan, uniqueId, proposals, localTs, remoteTs, proposal, selectors }
+  return { plan, uniqueId, proposals, localTs, remoteTs, transport, proposal, selectors, ...(old && { old }) }
 }
 
 /**
@@ -165,7 +173,7 @@ export function* conclude(
     )
   }
   const transport = has(N, NOTIFY.USE_TRANSPORT_MODE)
-  if (config.mode === 'transport' && !transport) {
+  if (draft.transport && !transport) {
     // RFC 7296 §1.3.1: an initiator that cannot accept tunnel mode MUST delete the SA.
     throw new Refusal(
       NOTIFY.NO_PROPOSAL_CHOSEN,
@@ -174,6 +182,7 @@ export function* conclude(
   }
   const agreement = agree(selected, transport ? 'transport' : 'tunnel', localTs, remoteTs)
   return yield* establish(sa, {
+    ...(draft.old && { old: draft.old }),
     plan: draft.plan,
     uniqueId: draft.uniqueId,
     config,
@@ -194,14 +203,15 @@ export function* grant(
   offer: ChildPayloads,
   seed: ChildKeySeed,
   withoutKeyExchange: boolean,
+  old?: ChildSa,
 ): Script<Granted> {
-  const choice = choose(sa, offer, withoutKeyExchange)
+  const choice = choose(sa, offer, withoutKeyExchange, old)
   const { config, selected, localTs, remoteTs } = choice
   const transport = config.mode === 'transport' && has(offer.N, NOTIFY.USE_TRANSPORT_MODE)
   const agreement = agree(selected, transport ? 'transport' : 'tunnel', localTs, remoteTs)
   using spi = yield* reserveSpi(sa, agreement.suite.protocol)
   const uniqueId = sa.core.nextChildId()
-  const child = yield* establish(sa, { config, uniqueId, agreement, spi, seed, initiator: false })
+  const child = yield* establish(sa, { config, uniqueId, agreement, spi, seed, initiator: false, ...(old && { old }) })
   const proposal: Payload[] = [
     ...(transport ? [notify(NOTIFY.USE_TRANSPORT_MODE)] : []),
     { type: 'SA', proposals: [proposalOf(selected, selected.number, spiBytes32(child.spiIn), withoutKeyExchange)] },
@@ -233,20 +243,20 @@ export function spiBytes32(spi: number): Uint8Array {
 interface Choice {
   readonly config: ChildConfig
   readonly selected: Selected
-  readonly localTs: AddressSelector[]
-  readonly remoteTs: AddressSelector[]
+  readonly localTs: readonly AddressSelector[]
+  readonly remoteTs: readonly AddressSelector[]
 }
 
-/** The child whose selectors fit best, and what is left of the offer after narrowing. */
-export function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: boolean): Choice {
+/** The child whose selectors fit best, and what is left of the offer after narrowing; a rekeying keeps its child. */
+function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: boolean, old: ChildSa | undefined): Choice {
   const { core, connection } = sa
   assert(connection, 'a connection has been selected')
   const offeredLocal = addressSelectors(offer.TSr.selectors)
   const offeredRemote = addressSelectors(offer.TSi.selectors)
-  const fits = connection.children.flatMap((config) => {
+  const fits = (old ? [old.config] : connection.children).flatMap((config) => {
     if (config.mode === 'pass' || config.mode === 'drop') return []
-    const ourLocal = resolveSelectors(config.localTs, [sa.local.address])
-    const ourRemote = resolveSelectors(config.remoteTs, [sa.remote.address])
+    const ourLocal = old?.agreement.localTs ?? resolveSelectors(config.localTs, [sa.local.address])
+    const ourRemote = old?.agreement.remoteTs ?? resolveSelectors(config.remoteTs, [sa.remote.address])
     // §2.23.1: in transport mode a peer behind a NAT names its inner address, and `dynamic` stands for that.
     const translated =
       sa.nat.remote && config.mode === 'transport' && config.remoteTs.some(({ kind }) => kind === 'dynamic')
@@ -297,12 +307,14 @@ interface Establishment {
   readonly seed: ChildKeySeed
   /** Of the exchange that makes the child. */
   readonly initiator: boolean
+  /** The SA that the new one replaces. */
+  readonly old?: ChildSa
 }
 
 /** Derives the keys, installs states and policies, and makes the child the IKE SA's own. */
 function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   const { core, keys, suite } = sa
-  const { plan, config, uniqueId, agreement, spi, seed, initiator } = options
+  const { plan, config, uniqueId, agreement, spi, seed, initiator, old } = options
   assert(keys && suite, 'a Child SA comes from an IKE SA with keys')
   const { encr, encrKeyBits, integ } = agreement.suite
   const keymat = childKeymat({ prf: suite.prf, d: keys.d, ...seed, encr, keyBits: encrKeyBits, integ })
@@ -310,10 +322,11 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
     ? [keymat.initiator, keymat.responder]
     : [keymat.responder, keymat.initiator]
   const { localTs, remoteTs } = agreement
+  const inherited = old?.reqid ?? plan?.reqid
   const reqid =
-    plan?.reqid === undefined
+    inherited === undefined
       ? core.reqids.acquire(reqidKey(localTs, remoteTs, config), config.reqid)
-      : core.reqids.share(plan.reqid)
+      : core.reqids.share(inherited)
   const spiOut = new DataView(agreement.selected.spi.slice().buffer).getUint32(0)
   const child = new ChildSa({ uniqueId, config, reqid, spiIn: spi.spi, spiOut, agreement })
   using undo = new DisposableStack()
@@ -323,7 +336,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   })
   const taken = spi.take() // from here on `uninstall` removes the reserved state with the rest
   try {
-    yield* child.install(sa, { ours, theirs })
+    yield* child.install(sa, { ours, theirs }, old !== undefined && !initiator)
   } catch (error) {
     core.log(
       'IKE',
@@ -340,7 +353,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   core.log(
     'IKE',
     0,
-    `CHILD_SA ${config.name}{${uniqueId}} established with SPIs ${hex(taken)}_i ${hex(spiOut)}_o and TS ${formatSelectors(localTs)} === ${formatSelectors(remoteTs)}`,
+    `${old && !initiator ? 'inbound ' : ''}CHILD_SA ${config.name}{${uniqueId}} established with SPIs ${hex(taken)}_i ${hex(spiOut)}_o and TS ${formatSelectors(localTs)} === ${formatSelectors(remoteTs)}`,
     sa,
   )
   return child
@@ -349,6 +362,17 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
 /** Announces a child that is up. Not for rekeyings. */
 export function announceUp(sa: IkeSa, child: ChildSa): void {
   sa.core.event({ kind: 'child-updown', up: true, ikeSa: ikeSaView(sa, [child]) })
+}
+
+/** Names the SA to be rekeyed, by the SPI that its rekeyer receives on (RFC 7296 §1.3.3). */
+function rekeyNotify(old: ChildSa): NPayload {
+  return {
+    type: 'N',
+    protocol: PROTOCOL[old.protocol],
+    spi: spiBytes32(old.spiIn),
+    notify: NOTIFY.REKEY_SA,
+    data: new Uint8Array(),
+  }
 }
 
 function agree(

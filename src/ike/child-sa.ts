@@ -16,12 +16,14 @@ import type {
 } from '../kernel/operations.ts'
 import { familyOf } from '../wire/address.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
+import type { AnsweredRekey } from './collisions.ts'
 import type { Core } from './core.ts'
 import { Defect } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
 import type { ChildSuite, Selected } from './proposals.ts'
 import { kernel, type Script } from './script.ts'
 import { enclosingSubnet, kernelSelector, pairs, policyPriority } from './selectors.ts'
+import type { Timer } from './timers.ts'
 import type { ChildSaState } from './view.ts'
 
 /** What the two sides agreed on. */
@@ -49,11 +51,18 @@ export class ChildSa {
   readonly protocol: SaProtocol
   readonly agreement: ChildAgreement
   state: ChildSaState = 'CREATED'
+  /** Our own request to delete it is on its way. */
+  deleteSent = false
   installedAtMs: number | undefined
   lifetime: ChildLifetime = { limits: {} }
   /** Kernel objects that exist because of this SA. */
   #in: KernelSa | undefined
   #out: KernelSa | undefined
+  /** The outbound state of a rekeying that we answered, until the old SA is deleted. */
+  #deferred: KernelSa | undefined
+  #linger: Timer | undefined
+  /** The peer's own rekeying of this SA, which we have answered (collisions.ts). */
+  theirRekey: AnsweredRekey<ChildSa> | undefined
   readonly #policies: KernelPolicy[] = []
   readonly #routes: KernelRoute[] = []
 
@@ -93,16 +102,26 @@ export class ChildSa {
   /**
    * Installs both states, then the policies, then the routes. What is installed is remembered at once, so that
    * `uninstall` can take back whatever there is when something fails or the script ends in between.
+   * @param deferOutbound as responder of a rekeying: the outbound state waits for `enableOutbound`, because the peer
+   * cannot receive on it before it has our answer (RFC 7296 §2.8)
    * @throws KernelError
    */
-  *install(sa: IkeSa, keys: { readonly ours: ChildKeys; readonly theirs: ChildKeys }): Script<void> {
+  *install(
+    sa: IkeSa,
+    keys: { readonly ours: ChildKeys; readonly theirs: ChildKeys },
+    deferOutbound = false,
+  ): Script<void> {
     this.state = 'INSTALLING'
     this.lifetime = drawLifetime(sa.core, this.config)
     const states = kernelSas(sa, this, keys)
     this.#in = states.in
     yield* kernel({ kind: 'install-sa', sa: states.in, larval: true })
-    this.#out = states.out
-    yield* kernel({ kind: 'install-sa', sa: states.out, larval: false })
+    if (deferOutbound) {
+      this.#deferred = states.out
+    } else {
+      this.#out = states.out
+      yield* kernel({ kind: 'install-sa', sa: states.out, larval: false })
+    }
     if (this.config.policies) {
       for (const policy of policiesOf(sa.local.address, sa.remote.address, this, this.reqid, false)) {
         this.#policies.push(policy)
@@ -131,22 +150,53 @@ export class ChildSa {
     }
   }
 
+  /** Installs a deferred outbound state: from now on we send on this SA. */
+  enableOutbound(core: Core, sa: IkeSa): void {
+    const state = this.#deferred
+    if (state === undefined) return
+    this.#deferred = undefined
+    this.#out = state
+    core.kernel({ kind: 'install-sa', sa: state, larval: false }, sa)
+  }
+
+  /**
+   * Stops sending on a replaced SA, and keeps receiving for packets under way; `gone` is called when that ends too.
+   */
+  retire(core: Core, sa: IkeSa, lingerMs: number, gone: () => void): void {
+    this.state = 'DELETED'
+    this.#withdraw(core)
+    this.#remove(core, sa, this.#out)
+    this.#out = undefined
+    this.#linger = core.timers.set(core.now + lingerMs, gone)
+  }
+
   /** Removes everything of this SA from the kernel, in the reverse order. Nobody waits for it. */
   uninstall(core: Core, sa?: IkeSa): void {
-    for (const route of this.#routes.splice(0).reverse()) core.policies.perform(core.policies.removeRoute(route, this))
-    for (const policy of this.#policies.splice(0).reverse()) core.policies.perform(core.policies.remove(policy, this))
-    const states = [this.#out, this.#in]
+    this.#linger?.clear()
+    this.#withdraw(core)
+    this.#remove(core, sa, this.#out)
+    this.#remove(core, sa, this.#in)
     this.#out = undefined
     this.#in = undefined
-    for (const state of states) {
-      if (state === undefined) continue
-      // Operations are performed in order: once the removal is done, nobody reads the keys any more.
-      core.kernel({ kind: 'delete-sa', id: idOf(state) }, sa, () => wipe(state))
-    }
+    if (this.#deferred !== undefined) wipe(this.#deferred)
+    this.#deferred = undefined
+  }
+
+  /** Gives back policies and routes; those that another SA or a trap wants as well stay in the kernel. */
+  #withdraw(core: Core): void {
+    for (const route of this.#routes.splice(0).reverse()) core.policies.perform(core.policies.removeRoute(route, this))
+    for (const policy of this.#policies.splice(0).reverse()) core.policies.perform(core.policies.remove(policy, this))
+  }
+
+  #remove(core: Core, sa: IkeSa | undefined, state: KernelSa | undefined): void {
+    if (state === undefined) return
+    // Operations are performed in order: once the removal is done, nobody reads the keys any more.
+    core.kernel({ kind: 'delete-sa', id: idOf(state) }, sa, () => wipe(state))
   }
 
   /** Moves both states to the SA's present addresses and ports; the policies follow when the addresses changed. */
   *move(sa: IkeSa): Script<void> {
+    if (this.#deferred !== undefined) this.#deferred = relocated(this.#deferred, sa)
     for (const direction of ['in', 'out'] as const) {
       const before = direction === 'in' ? this.#in : this.#out
       if (before === undefined) continue
@@ -155,11 +205,10 @@ export class ChildSa {
       if (direction === 'in') this.#in = after
       else this.#out = after
     }
-    if (!this.config.policies) return
-    for (const policy of this.#policies.splice(0)) sa.core.policies.perform(sa.core.policies.remove(policy, this))
+    if (this.#policies.length === 0) return
+    // In place, never removed and added: between the two a packet would leave in clear.
     for (const policy of policiesOf(sa.local.address, sa.remote.address, this, this.reqid, false)) {
-      this.#policies.push(policy)
-      const operation = sa.core.policies.add(policy, this)
+      const operation = sa.core.policies.update(policy, this)
       if (operation?.kind === 'install-policy') yield* kernel(operation)
     }
   }

@@ -8,6 +8,7 @@ import { connect } from './exchanges/connect.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { closeChildSa, closeSa, initiate, reusable, runStartAction, undoStartAction } from './initiation.ts'
 import type { Command, SaSelector } from './input.ts'
+import { rekey, rekeyChild } from './lifetimes.ts'
 import type { Answer } from './output.ts'
 import { kernel, type Script } from './script.ts'
 import { type ChildUsage, ikeSaView } from './views.ts'
@@ -34,7 +35,7 @@ export function command(core: Core, id: number, command: Command): void {
     case 'terminate':
       return terminate(core, id, command, answer)
     case 'rekey':
-      return failed('rekeying is not available')
+      return rekeySelected(core, command, answer)
     case 'install':
       return install(core, command.child, command.ike, answer)
     case 'uninstall':
@@ -173,6 +174,32 @@ function terminate(
     else closeSa(sa)
     if (force && timeoutMs > 0) core.timers.set(core.now + timeoutMs, () => sa.close('forced'))
   }
+}
+
+/** CHARON 2.4: counts and queues, and does not wait. */
+function rekeySelected(
+  core: Core,
+  { select }: Extract<Command, { kind: 'rekey' }>,
+  answer: (result: Answer) => void,
+): void {
+  const { ike, ikeId, child, childId } = select
+  if (ike === undefined && ikeId === undefined && child === undefined && childId === undefined) {
+    return answer({ kind: 'failed', message: 'missing rekey selector' })
+  }
+  const ofChildren = child !== undefined || childId !== undefined
+  const sas = [...core.sas.values()].filter((sa) => matchesSa(sa, select, ofChildren))
+  const children = sas.flatMap((sa) => (ofChildren ? childrenOf(sa, select) : []).map((one) => ({ sa, one })))
+  const matches = ofChildren ? children.length : sas.length
+  if (matches === 0) return answer({ kind: 'matched', matches, done: 0, message: 'no matching SAs to rekey found' })
+  for (const { sa, one } of children) {
+    core.log('CFG', 1, `vici rekey CHILD_SA '${one.name}' #${one.uniqueId}`)
+    rekeyChild(sa, one)
+  }
+  for (const sa of ofChildren ? [] : sas) {
+    core.log('CFG', 1, `vici rekey IKE_SA '${sa.connection?.name}' #${sa.uniqueId}`)
+    rekey(sa)
+  }
+  answer({ kind: 'matched', matches, done: matches })
 }
 
 function install(core: Core, child: string, ike: string | undefined, answer: (result: Answer) => void): void {

@@ -4,16 +4,27 @@
 export class Refusal extends Error {
   readonly notify: number
   readonly data: Uint8Array
+  /** The Child SA that the notify is about, where it names one. */
+  readonly child: { readonly protocol: number; readonly spi: Uint8Array } | undefined
   /** Whether the IKE SA ends with it (e.g. AUTHENTICATION_FAILED) or only the exchange. */
   readonly endsSa: boolean
 
-  constructor(notify: number, message: string, options: { data?: Uint8Array; endsSa?: boolean } = {}) {
+  constructor(notify: number, message: string, options: RefusalOptions = {}) {
     super(message)
     this.name = 'Refusal'
     this.notify = notify
     this.data = options.data ?? new Uint8Array()
+    const { protocol, spi } = options
+    this.child = protocol !== undefined && spi !== undefined ? { protocol, spi } : undefined
     this.endsSa = options.endsSa ?? false
   }
+}
+
+export interface RefusalOptions {
+  readonly data?: Uint8Array
+  readonly protocol?: number
+  readonly spi?: Uint8Array
+  readonly endsSa?: boolean
 }
 
 /** Their answer to our request was an error notify. */

@@ -7,10 +7,12 @@ import type { Header } from '../wire/header.ts'
 import { EXCHANGE, nameOf } from '../wire/numbers.ts'
 import type { Payload } from '../wire/payloads/index.ts'
 import type { ChildSa } from './child-sa.ts'
+import type { AnsweredRekey } from './collisions.ts'
 import { type Core, initRequestKey } from './core.ts'
 import { Defect, ExchangeTimeout, Refusal } from './errors.ts'
 import { ikeDelete } from './exchanges/delete.ts'
 import { Reassembly } from './fragments.ts'
+import { watch } from './liveness.ts'
 import { logGenerating, logParsed, open, protect, type Readable } from './messages.ts'
 import { type NatState, noNat } from './nat.ts'
 import type { Selected } from './proposals.ts'
@@ -82,12 +84,17 @@ export class IkeSa {
   reauthAtMs: number | undefined
   /** When the last authenticated message of the peer came. */
   lastHeardMs: number
+  /** When we sent something last; a NAT forgets who is silent. */
+  lastSentMs: number
   /** Child SAs by unique id. */
   readonly children: Map<number, ChildSa> = new Map()
   readonly ours: RequestWindow = new RequestWindow()
   readonly theirs: ResponseWindow = new ResponseWindow()
   /** Releases the place among the half-open SAs (responder). */
   leaveHalfOpen: (() => void) | undefined
+  /** The peer's own rekeying of this IKE SA, which we have answered (collisions.ts). */
+  theirRekey: AnsweredRekey<IkeSa> | undefined
+  readonly #timers = new Set<Timer>()
   #halfOpenTimer: Timer | undefined
   /** How many messages have been sealed under the keys of this SA. */
   #sealed = 0n
@@ -122,6 +129,7 @@ export class IkeSa {
     this.remote = options.remote
     this.connection = options.connection
     this.lastHeardMs = core.now
+    this.lastSentMs = core.now
     core.sas.set(this.uniqueId, this)
     core.bySpi.set(this.localSpi, this)
   }
@@ -263,6 +271,7 @@ export class IkeSa {
   }
 
   #sendAll(datagrams: readonly Uint8Array[]): void {
+    this.lastSentMs = this.core.now
     for (const datagram of datagrams) {
       this.core.log(
         'NET',
@@ -488,6 +497,7 @@ export class IkeSa {
   established(): void {
     this.state = 'ESTABLISHED'
     this.establishedAtMs = this.core.now
+    watch(this)
     this.#halfOpenTimer?.clear()
     this.leaveHalfOpen?.()
     for (const listener of this.#establishedListeners.splice(0)) listener()
@@ -547,7 +557,11 @@ export class IkeSa {
     if (core.bySpi.get(this.localSpi) === this) core.bySpi.delete(this.localSpi)
     this.ours.close()
     this.#halfOpenTimer?.clear()
+    for (const timer of this.#timers) timer.clear()
+    this.#timers.clear()
     this.leaveHalfOpen?.()
+    // The peer's rekeying was answered, but nobody took it over: it has nothing without this SA.
+    if (this.theirRekey?.created.state === 'CREATED') this.theirRekey.created.destroy()
     this.#responder?.process.end()
     const active = this.#active
     this.#active = undefined
@@ -563,6 +577,40 @@ export class IkeSa {
     for (const task of tasks) task.failed(undefined)
     for (const listener of this.#destroyListeners.splice(0)) listener()
     this.#forgetKeys()
+  }
+
+  /** Does something later, unless this SA is gone by then. */
+  after(ms: number, action: () => void): void {
+    const timer = this.core.timers.set(this.core.now + ms, () => {
+      this.#timers.delete(timer)
+      action()
+    })
+    this.#timers.add(timer)
+  }
+
+  /** The peer did not answer a request at all (RFC 7296 §2.4): the SA is dead. */
+  lost(): void {
+    this.close('peer not responding')
+  }
+
+  /** As the one with the redundant IKE SA of a collision: the peer deletes it, and if it does not, time does. */
+  expectDelete(): void {
+    this.state = 'REKEYED'
+    this.after(this.core.settings.halfOpenTimeoutSeconds * 1000, () => this.destroy())
+  }
+
+  /** Takes over what a rekeyed IKE SA had: its children and the work that has not begun. */
+  inherit(old: IkeSa): void {
+    for (const [id, child] of old.children) this.children.set(id, child)
+    old.children.clear()
+    for (const task of old.#queue.splice(0)) this.enqueue(task)
+  }
+
+  /** A replaced child is deleted on both sides; it receives a little longer, and its successor starts to send. */
+  retireChild(child: ChildSa): void {
+    if (!this.children.has(child.uniqueId) || child.state === 'DELETED') return
+    child.theirRekey?.created.enableOutbound(this.core, this)
+    child.retire(this.core, this, retiredMs, () => this.removeChild(child))
   }
 
   /** Takes a child out of the kernel and forgets it. */
@@ -583,6 +631,9 @@ export class IkeSa {
     this.core.defect(error, this)
   }
 }
+
+/** charon's delete_rekeyed_delay: how long a replaced child goes on receiving. */
+const retiredMs = 5_000
 
 /** Errors of the language are mistakes of ours, whoever made us make them. */
 function isProgrammingError(error: Error): boolean {

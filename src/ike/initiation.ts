@@ -26,16 +26,21 @@ export function initiate(core: Core, connection: Connection, plan: ChildPlan): I
     plan.failed(message)
     return sa
   }
+  createChild(sa, plan)
+  return sa
+}
+
+/** Queues the creation of a child on an IKE SA. */
+export function createChild(sa: IkeSa, plan: ChildPlan): void {
   sa.enqueue({
     names: ['CHILD_CREATE'],
-    child: config.name,
+    child: plan.config.name,
     script: () => createChildSa.initiate(sa, plan),
     failed: (error) => {
       plan.failed(error?.message ?? 'IKE_SA was closed')
       if (error !== undefined) peerLost(sa, error)
     },
   })
-  return sa
 }
 
 /** An IKE SA of an equal connection that can take another child (CHARON 2.2). */
@@ -117,5 +122,5 @@ export function closeChildSa(sa: IkeSa, child: ChildSa, ended: (success: boolean
 /** An exchange on an established SA failed: without an answer to all retransmissions the peer is gone (§2.4). */
 export function peerLost(sa: IkeSa, error: Error): void {
   sa.core.log('IKE', 1, error.message, sa)
-  if (error instanceof ExchangeTimeout) sa.close('peer not responding')
+  if (error instanceof ExchangeTimeout) sa.lost()
 }

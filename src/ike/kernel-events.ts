@@ -6,6 +6,7 @@ import type { ChildSa } from './child-sa.ts'
 import type { Core } from './core.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { closeChildSa, initiate } from './initiation.ts'
+import { rekeyChild } from './lifetimes.ts'
 import { packetSelectors } from './selectors.ts'
 
 export function kernelEvent(core: Core, event: KernelEvent): void {
@@ -52,7 +53,9 @@ function expire(core: Core, event: Extract<KernelEvent, { kind: 'expire' }>): vo
   const { sa, child } = found
   const what = `CHILD_SA ${event.protocol}/0x${event.spi.toString(16).padStart(8, '0')}/${event.destination}`
   if (!event.hard) {
+    if (child.state !== 'INSTALLED') return
     core.log('KNL', 1, `creating rekey job for ${what}`)
+    rekeyChild(sa, child)
     return
   }
   core.log('KNL', 1, `creating delete job for ${what}`)

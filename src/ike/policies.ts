@@ -48,6 +48,15 @@ export class Policies {
     return index === 0 ? { kind: 'install-policy', policy: first.value, replace: true } : undefined
   }
 
+  /** A user's policy has another template: the operation to perform, if it is the one in force. */
+  update(policy: KernelPolicy, owner: object): KernelOperation | undefined {
+    const users = this.#policies.get(policyKey(policy))
+    const index = users?.findIndex((user) => user.owner === owner) ?? -1
+    if (users === undefined || index < 0) return this.add(policy, owner)
+    users[index] = { owner, value: policy }
+    return index === 0 ? { kind: 'install-policy', policy, replace: true } : undefined
+  }
+
   addRoute(route: KernelRoute, owner: object): KernelOperation | undefined {
     const key = JSON.stringify(route)
     const users = this.#routes.get(key) ?? []

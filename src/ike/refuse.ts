@@ -21,7 +21,7 @@ export function refusalFor(error: Error, exchange: number): RefusedRequest {
   const beginning = exchange === EXCHANGE.IKE_SA_INIT || exchange === EXCHANGE.IKE_AUTH
   if (error instanceof Refusal) {
     return {
-      payloads: error.notify === 0 ? undefined : [notify(error.notify, error.data)],
+      payloads: error.notify === 0 ? undefined : [{ ...notify(error.notify, error.data), ...error.child }],
       endsSa: error.endsSa || exchange === EXCHANGE.IKE_SA_INIT,
       message: error.message,
     }

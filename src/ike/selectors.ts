@@ -3,7 +3,7 @@ import type { ChildConfig, ConfiguredSelector } from '../config/connection.ts'
 import type { KernelSelector, SelectorSide } from '../kernel/operations.ts'
 import { formatAddress, parseAddress } from '../wire/address.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
-import { contains, intersect } from '../wire/selector.ts'
+import { contains } from '../wire/selector.ts'
 
 /** The configured selectors with `dynamic` replaced by the given hosts (an IKE endpoint or virtual IPs). */
 export function resolveSelectors(
@@ -29,26 +29,6 @@ export function hostSelector(host: string, protocol = 0, startPort = 0, endPort 
     start: address,
     end: address,
   }
-}
-
-/**
- * What of `offered` the configuration allows: all intersections, the peer's order kept, without those that lie within
- * another. Empty when nothing is acceptable.
- */
-export function narrow(offered: readonly AddressSelector[], allowed: readonly AddressSelector[]): AddressSelector[] {
-  const found: AddressSelector[] = []
-  for (const theirs of offered) {
-    for (const ours of allowed) {
-      const common = intersect(theirs, ours)
-      if (common === undefined || found.some((other) => contains(other, common))) continue
-      for (let i = found.length - 1; i >= 0; i--) {
-        const other = found[i]
-        if (other !== undefined && contains(common, other)) found.splice(i, 1)
-      }
-      found.push(common)
-    }
-  }
-  return found
 }
 
 /** Whether every selector of `part` lies within one of `whole`: an answer may narrow, never widen. */

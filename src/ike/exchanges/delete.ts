@@ -15,6 +15,7 @@ import { ExchangeTimeout } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { request, type Script } from '../script.ts'
 import { ikeSaView } from '../views.ts'
+import { takeOver } from './rekey-ike-sa.ts'
 
 /** Tells the peer that one Child SA is gone, by our inbound SPI; the answer needs no look: ours is gone already. */
 export function* deleteChild(protocol: number, spiIn: number): Script<void> {
@@ -27,6 +28,7 @@ export function* closeChild(sa: IkeSa, child: ChildSa): Script<void> {
   const { core } = sa
   if (!sa.children.has(child.uniqueId)) return
   child.state = 'DELETING'
+  child.deleteSent = true
   core.log('IKE', 0, closingLine(child), sa)
   core.log('IKE', 1, `sending DELETE for ${child.protocol} CHILD_SA with SPI ${hex(child.spiIn)}`, sa)
   yield* deleteChild(PROTOCOL[child.protocol], child.spiIn)
@@ -59,6 +61,8 @@ export function respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): reado
   if (payloads.some(({ protocol }) => protocol === PROTOCOL.IKE)) {
     core.log('IKE', 1, `received DELETE for IKE_SA ${sa.name}`, sa)
     core.log('IKE', 0, `deleting IKE_SA ${between(sa)}`, sa)
+    // §2.8.2: a rekeying of ours that crossed the peer's is forgotten, the peer's stands.
+    if (sa.state === 'REKEYING' && sa.theirRekey !== undefined) takeOver(sa, sa.theirRekey.created)
     sa.deleting()
     core.log('IKE', 0, 'IKE_SA deleted', sa)
     sa.whenAnswered(() => sa.close('deleted by peer'))
@@ -77,15 +81,18 @@ export function respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): reado
       const child = [...sa.children.values()].find(
         (one) => one.spiOut === spiOut && PROTOCOL[one.protocol] === protocol,
       )
-      if (child === undefined) {
+      if (child === undefined || child.state === 'DELETED') {
         core.log('IKE', 1, `CHILD_SA not found for SPI ${hex(spiOut)}, ignored`, sa)
         continue
       }
       // RFC 7296 §1.4.1: when both delete at once, the answer does not name what our own request deletes.
-      const crossing = child.state === 'DELETING'
-      core.log('IKE', 0, closingLine(child), sa)
-      if (!crossing) ours.set(protocol, [...(ours.get(protocol) ?? []), spiBytes32(child.spiIn)])
-      gone(sa, child)
+      if (!child.deleteSent) ours.set(protocol, [...(ours.get(protocol) ?? []), spiBytes32(child.spiIn)])
+      const replaced = child.state === 'REKEYED' || child.theirRekey !== undefined
+      if (replaced) sa.retireChild(child)
+      else {
+        core.log('IKE', 0, closingLine(child), sa)
+        gone(sa, child)
+      }
     }
   }
   return [...ours].map(([protocol, spis]): DPayload => ({ type: 'D', protocol, spiSize: 4, spis }))

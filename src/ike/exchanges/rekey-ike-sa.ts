@@ -1,0 +1,158 @@
+/**
+ * CREATE_CHILD_SA that replaces the IKE SA, RFC 7296 §1.3.2, §2.8, §2.18. The new IKE SA takes over all children.
+ *
+ *   HDR, SK {SA, Ni, KEi}  -->
+ *                      <--  HDR, SK {SA, Nr, KEr}
+ *   HDR, SK {D}  -->
+ *                      <--  HDR, SK {}
+ *
+ * When both sides do it at once, the new IKE SA with the lowest nonce is deleted by whoever began it (§2.8.2).
+ */
+import { formatProposal } from '../../config/proposals.ts'
+import { ikeKeys, rekeySkeyseed } from '../../crypto/keys.ts'
+import type { Secret } from '../../crypto/secret.ts'
+import { NOTIFY, nameOf } from '../../wire/numbers.ts'
+import type { KEPayload, NoncePayload, Payload, SAPayload } from '../../wire/payloads/index.ts'
+import { loser, mayRekeyIkeSa, type Nonces } from '../collisions.ts'
+import { assert, PeerRefused, Refusal } from '../errors.ts'
+import { IkeSa } from '../ike-sa.ts'
+import { scheduleLifetime } from '../lifetimes.ts'
+import { spiBytes } from '../messages.ts'
+import { errorIn } from '../notifies.ts'
+import { accepted, proposalOf, type Selected, select, suiteOf } from '../proposals.ts'
+import type { Script } from '../script.ts'
+import { ikeSaView } from '../views.ts'
+import { answerKeyExchange, exchange } from './create-child-sa.ts'
+import { between, closeIkeSa } from './delete.ts'
+import { selectionRules } from './ike-sa-init.ts'
+
+/**
+ * As initiator: makes a new IKE SA in place of `old` and deletes whichever of the two (or three) is not needed.
+ * @throws PeerRefused or Refusal; `old` is then as it was and may be tried again
+ */
+export function* initiate(old: IkeSa): Script<void> {
+  const { core, connection } = old
+  assert(connection, 'an established IKE SA has a connection')
+  if (old.state !== 'ESTABLISHED') return
+  old.state = 'REKEYING'
+  using marked = new DisposableStack()
+  marked.defer(() => {
+    if (old.state === 'REKEYING') old.state = 'ESTABLISHED'
+  })
+  const { proposals } = connection
+  const rules = selectionRules(core)
+  const spi = core.newSpi()
+  const offer: Payload = { type: 'SA', proposals: proposals.map((p, i) => proposalOf(p, i + 1, spiBytes(spi))) }
+  using rekeyed = yield* exchange(old, proposals, rules, [offer], [])
+  const { SA, N } = rekeyed.answer
+  if (SA === undefined) {
+    const crossing = old.theirRekey
+    if (crossing !== undefined) {
+      // The peer did not take ours, and its own has been answered: that is the one.
+      takeOver(old, crossing.created)
+      old.expectDelete()
+      return
+    }
+    const refused = errorIn(N)
+    throw new PeerRefused(
+      refused?.notify ?? 0,
+      `received ${nameOf(NOTIFY, refused?.notify ?? 0)} notify, IKE_SA not rekeyed`,
+    )
+  }
+  const selected = accepted(proposals, SA.proposals, rules)
+  const { shared } = rekeyed.seed
+  if (selected === undefined || shared === undefined || selected.spi.length !== 8) {
+    throw new Refusal(NOTIFY.NO_PROPOSAL_CHOSEN, 'peer selected a proposal that we did not offer, IKE_SA not rekeyed')
+  }
+  const theirSpi = Buffer.from(selected.spi).readBigUInt64BE()
+  const created = successor(old, 'initiator', selected, { spiI: spi, spiR: theirSpi }, rekeyed.seed, shared)
+
+  const crossing = old.theirRekey
+  if (crossing !== undefined && loser(rekeyed.seed, crossing.nonces) === 'ours') {
+    core.log('IKE', 1, `IKE_SA rekey collision lost, deleting redundant IKE_SA ${created.name}`, old)
+    created.enqueue({ names: ['IKE_DELETE'], script: () => closeIkeSa(created), failed: () => created.destroy() })
+    takeOver(old, crossing.created)
+    old.expectDelete()
+    return
+  }
+  takeOver(old, created)
+  if (crossing !== undefined) {
+    core.log('IKE', 1, `IKE_SA rekey collision won, deleting old IKE_SA ${old.name}`, old)
+    // The peer deletes the redundant one; should it not, it goes with time.
+    crossing.created.expectDelete()
+  }
+  yield* closeIkeSa(old)
+}
+
+/** As responder: makes the new IKE SA, and hands over the children unless a rekeying of our own is under way. */
+export function* respond(
+  old: IkeSa,
+  { SA, Nonce, KE }: { readonly SA: SAPayload; readonly Nonce: NoncePayload; readonly KE: KEPayload | undefined },
+): Script<readonly Payload[]> {
+  const { core, connection } = old
+  mayRekeyIkeSa(old)
+  assert(connection, 'an established IKE SA has a connection')
+  const { proposals } = connection
+  const rules = selectionRules(core)
+  const selected = select(proposals, SA.proposals, rules)
+  if (selected?.spi.length !== 8) {
+    core.log('CFG', 1, `configured proposals: ${proposals.map(formatProposal).join(', ')}`, old)
+    throw new Refusal(NOTIFY.NO_PROPOSAL_CHOSEN, 'no acceptable proposal found, IKE_SA not rekeyed')
+  }
+  using granted = yield* answerKeyExchange(proposals, SA.proposals, KE, rules)
+  assert(granted, 'an IKE proposal has a key exchange')
+  const nonces = { ni: Nonce.nonce, nr: core.random(32) }
+  const spiI = Buffer.from(selected.spi).readBigUInt64BE()
+  const spiR = core.newSpi()
+  const created = successor(old, 'responder', selected, { spiI, spiR }, nonces, granted.shared)
+  old.theirRekey = { nonces, created }
+  if (old.state !== 'REKEYING') {
+    old.state = 'REKEYED'
+    old.whenAnswered(() => {
+      takeOver(old, created)
+      old.expectDelete()
+    })
+  }
+  return [
+    { type: 'SA', proposals: [proposalOf(selected, selected.number, spiBytes(spiR))] },
+    { type: 'Nonce', nonce: nonces.nr },
+    ...granted.payload,
+  ]
+}
+
+/** A new IKE SA with the identities and the connection of the old one, and keys of its own (§2.18). */
+function successor(
+  old: IkeSa,
+  role: IkeSa['role'],
+  selected: Selected,
+  spis: { readonly spiI: bigint; readonly spiR: bigint },
+  nonces: Nonces,
+  shared: Secret,
+): IkeSa {
+  const { core, suite: oldSuite, keys: oldKeys, connection, local, remote } = old
+  assert(oldSuite && oldKeys && connection, 'only an established IKE SA is rekeyed')
+  const created = new IkeSa(core, { role, ...spis, local, remote, connection })
+  const suite = suiteOf(selected)
+  using seed = rekeySkeyseed(oldSuite.prf, oldKeys.d, shared, nonces.ni, nonces.nr)
+  created.selected = selected
+  created.suite = suite
+  created.keys = ikeKeys(suite, seed, nonces.ni, nonces.nr, spiBytes(spis.spiI), spiBytes(spis.spiR))
+  created.localId = old.localId
+  created.remoteId = old.remoteId
+  created.peer = old.peer
+  created.nat = old.nat
+  return created
+}
+
+/** The new IKE SA inherits children and pending work; the old one is only there to be deleted. */
+export function takeOver(old: IkeSa, created: IkeSa): void {
+  const { core } = old
+  if (created.destroyed) return
+  const before = ikeSaView(old)
+  created.established()
+  created.inherit(old)
+  old.state = 'REKEYED'
+  scheduleLifetime(created)
+  core.log('IKE', 0, `IKE_SA ${between(created).replace(' between ', ' rekeyed between ')}`, created)
+  core.event({ kind: 'ike-rekey', old: before, new: ikeSaView(created) })
+}

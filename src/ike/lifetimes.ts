@@ -1,0 +1,74 @@
+/** When an IKE SA is rekeyed, reauthenticated and at last deleted (CHARON 8.3). */
+
+import type { ChildSa } from './child-sa.ts'
+import { ExchangeTimeout } from './errors.ts'
+import { closeIkeSa } from './exchanges/delete.ts'
+import { initiate as rekeyChildSa } from './exchanges/rekey-child-sa.ts'
+import { initiate as rekeyIkeSa } from './exchanges/rekey-ike-sa.ts'
+import type { IkeSa } from './ike-sa.ts'
+
+/** Draws the times of an IKE SA that is established now, and sets its timers. */
+export function scheduleLifetime(sa: IkeSa): void {
+  const { core, connection } = sa
+  if (connection === undefined) return
+  const { rekeySeconds, reauthSeconds, overSeconds, randSeconds } = connection
+  const draw = () => Buffer.from(core.random(4)).readUInt32BE() % Math.max(1, randSeconds)
+  const times: number[] = []
+  if (rekeySeconds > 0) {
+    const seconds = rekeySeconds - draw()
+    times.push(seconds)
+    sa.rekeyAtMs = core.now + seconds * 1000
+    core.log('IKE', 1, `scheduling rekeying in ${seconds}s`, sa)
+    sa.after(seconds * 1000, () => rekey(sa))
+  }
+  if (reauthSeconds > 0) {
+    const seconds = reauthSeconds - draw()
+    times.push(seconds)
+    sa.reauthAtMs = core.now + seconds * 1000
+    core.log('IKE', 1, `scheduling reauthentication in ${seconds}s`, sa)
+  }
+  if (times.length > 0 && overSeconds > 0) {
+    const seconds = Math.min(...times) + overSeconds
+    core.log('IKE', 1, `maximum IKE_SA lifetime ${seconds}s`, sa)
+    sa.after(seconds * 1000, () => {
+      core.alert('ike-sa-expired', sa)
+      sa.cancelQueued()
+      sa.enqueue({ names: ['IKE_DELETE'], script: () => closeIkeSa(sa), failed: () => sa.destroy() })
+    })
+  }
+}
+
+/** Queues the rekeying of an IKE SA; one that fails is tried again soon. */
+export function rekey(sa: IkeSa): void {
+  sa.enqueue({
+    names: ['IKE_REKEY'],
+    script: () => rekeyIkeSa(sa),
+    failed: (error) => again(sa, error, 'IKE_SA', () => rekey(sa)),
+  })
+}
+
+/** Queues the rekeying of a child; one that fails is tried again soon. */
+export function rekeyChild(sa: IkeSa, child: ChildSa): void {
+  sa.enqueue({
+    names: ['CHILD_REKEY'],
+    script: () => rekeyChildSa(sa, child),
+    failed: (error) =>
+      again(sa, error, 'CHILD_SA', () => {
+        if (sa.children.has(child.uniqueId)) rekeyChild(sa, child)
+      }),
+  })
+}
+
+/** charon's pause: 15 s minus up to 10 s at random. Without an answer the peer is gone instead. */
+function again(sa: IkeSa, error: Error | undefined, what: string, retry: () => void): void {
+  const { core } = sa
+  if (error === undefined || sa.destroyed) return
+  core.log('IKE', 1, error.message, sa)
+  if (error instanceof ExchangeTimeout) {
+    sa.lost()
+    return
+  }
+  const seconds = 15 - (Buffer.from(core.random(4)).readUInt32BE() % 11)
+  core.log('IKE', 1, `${what} rekeying failed, trying again in ${seconds} seconds`, sa)
+  sa.after(seconds * 1000, retry)
+}

@@ -1,0 +1,63 @@
+/** Whether the peer is still there (RFC 7296 §2.4), and the NAT between us too (§2.23). */
+import { EXCHANGE } from '../wire/numbers.ts'
+import { ExchangeTimeout } from './errors.ts'
+import type { IkeSa } from './ike-sa.ts'
+import { kernel, request, type Script } from './script.ts'
+
+/** One octet that a NAT sees and nobody reads (RFC 3948 §2.3). */
+const keepalive = Uint8Array.of(0xff)
+
+/** Starts what keeps an established IKE SA honest: liveness checks and, behind a NAT, keepalives. */
+export function watch(sa: IkeSa): void {
+  const { core, connection } = sa
+  if (core.settings.keepAliveSeconds > 0) scheduleKeepalive(sa, core.settings.keepAliveSeconds * 1000)
+  const delayMs = (connection?.dpdDelaySeconds ?? 0) * 1000
+  if (delayMs > 0) scheduleCheck(sa, delayMs, delayMs)
+}
+
+/** Nothing was sent for so long: the mapping must not be forgotten. */
+function scheduleKeepalive(sa: IkeSa, intervalMs: number): void {
+  sa.after(intervalMs, () => {
+    const { core, local, remote } = sa
+    const idleMs = core.now - sa.lastSentMs
+    if (!sa.nat.local) return scheduleKeepalive(sa, intervalMs)
+    if (idleMs < intervalMs) return scheduleKeepalive(sa, intervalMs - idleMs)
+    core.log('IKE', 1, `sending keep alive to ${remote.address}[${remote.port}]`, sa)
+    sa.lastSentMs = core.now
+    core.output({ kind: 'send', local, remote, bytes: keepalive })
+    scheduleKeepalive(sa, intervalMs)
+  })
+}
+
+/** Looks after `inMs` whether anything was heard within the last `delayMs`; if not, asks. */
+function scheduleCheck(sa: IkeSa, inMs: number, delayMs: number): void {
+  sa.after(inMs, () => {
+    const next = (ms: number): void => scheduleCheck(sa, ms, delayMs)
+    if (sa.state !== 'ESTABLISHED' || sa.ours.outstanding !== undefined) return next(delayMs)
+    sa.enqueue({
+      names: ['IKE_DPD'],
+      *script() {
+        const silentMs = sa.core.now - (yield* lastHeard(sa))
+        if (silentMs < delayMs) return next(delayMs - silentMs)
+        sa.core.log('IKE', 1, 'sending DPD request', sa)
+        yield* request(EXCHANGE.INFORMATIONAL, [])
+        next(delayMs)
+      },
+      failed: (error) => {
+        if (error instanceof ExchangeTimeout) sa.lost()
+      },
+    })
+  })
+}
+
+/** The last authenticated IKE message, or the last ESP packet that the kernel accepted. */
+function* lastHeard(sa: IkeSa): Script<number> {
+  let last = sa.lastHeardMs
+  for (const child of [...sa.children.values()]) {
+    const id = child.inboundId
+    if (id === undefined) continue
+    const usage = yield* kernel({ kind: 'query-sa', id })
+    last = Math.max(last, usage?.lastUsedMs ?? 0)
+  }
+  return last
+}
