@@ -1,0 +1,180 @@
+/**
+ * `npm run bench`: how fast tunnels come up, what they cost in memory, and whether the number of SAs matters. All from
+ * one run, as medians. `-- --quick` takes fewer of everything, to see that the benchmark works.
+ */
+import { cpus, release } from 'node:os'
+import { parseArgs } from 'node:util'
+import type { AuthName } from '../simulation/connection.ts'
+import { figure, median, table } from './figures.ts'
+import { Fleet, type Times } from './fleet.ts'
+
+const { values } = parseArgs({ options: { quick: { type: 'boolean' } } })
+const quick = values.quick ?? false
+const runs = quick ? 2 : 7
+const setUpsPerRun = quick ? 20 : 150
+const heapSas = quick ? 200 : 2000
+const heapRuns = quick ? 1 : 3
+const [few, many] = quick ? [50, 500] : [100, 10_000]
+/** Set-ups around each number of SAs whose median is taken. */
+const block = quick ? 20 : 100
+
+const auths: readonly { readonly name: AuthName; readonly title: string }[] = [
+  { name: 'psk', title: 'PSK' },
+  { name: 'p256', title: 'ECDSA P-256' },
+  { name: 'rsa2048', title: 'RSA-2048' },
+]
+
+const { gc } = globalThis
+if (gc === undefined) {
+  console.error('run it as `npm run bench`, which gives node --expose-gc')
+  process.exit(2)
+}
+
+console.log(`npm run bench${quick ? ' -- --quick' : ''}`)
+console.log(`${cpus()[0]?.model.trim()}, ${cpus().length} CPUs, Linux ${release()}, Node ${process.version}`)
+setUps()
+heap()
+growth()
+
+/** Both ends in one thread: IKE_SA_INIT and IKE_AUTH with X25519, one Child SA, and the simulated kernel. */
+function setUps(): void {
+  console.log(`\nSet-ups, both ends in one thread, simulated kernel; ${runs} runs of ${setUpsPerRun}, median (range)`)
+  const rows = [['', 'per second', 'CPU µs', 'of that: initiator', 'responder', 'jobs of both', 'kernels']]
+  for (const { name, title } of auths) {
+    setUpRun(name, 20) // warms up
+    const results = Array.from({ length: runs }, () => setUpRun(name, setUpsPerRun))
+    const part = (key: keyof Times): string => median(results.map(({ times }) => times[key])).toFixed(0)
+    rows.push([
+      title,
+      figure(results.map(({ perSecond }) => perSecond)),
+      figure(results.map(({ cpuUs }) => cpuUs)),
+      part('initiator'),
+      part('responder'),
+      part('jobs'),
+      part('kernel'),
+    ])
+  }
+  console.log(table(rows))
+}
+
+/** @returns the times in microseconds per set-up */
+function setUpRun(auth: AuthName, count: number): { perSecond: number; cpuUs: number; times: Times } {
+  const fleet = new Fleet({ auth, clients: count, kernel: 'simulated' })
+  gc?.()
+  const [cpu, start] = [process.cpuUsage(), performance.now()]
+  for (let i = 0; i < count; i++) fleet.setUp(i)
+  const { user, system } = process.cpuUsage(cpu)
+  const seconds = (performance.now() - start) / 1000
+  const times = fleet.take()
+  const each = (ms: number): number => (ms * 1000) / count
+  return {
+    perSecond: count / seconds,
+    cpuUs: (user + system) / count,
+    times: {
+      initiator: each(times.initiator),
+      responder: each(times.responder),
+      jobs: each(times.jobs),
+      kernel: each(times.kernel),
+    },
+  }
+}
+
+/** What stays alive because of an IKE SA with one Child SA; the kernel is one that remembers nothing. */
+function heap(): void {
+  console.log(`\nMemory per established IKE SA with one Child SA; ${heapSas} SAs, ${heapRuns} runs, median (range)`)
+  heapRun(50) // loads and compiles what it needs
+  const results = Array.from({ length: heapRuns }, () => heapRun(heapSas))
+  const rows = [
+    ['', 'bytes of heap', 'of that outside of V8'],
+    ['both ends', figure(results.map(({ both }) => both.total)), figure(results.map(({ both }) => both.outside))],
+    ['one end', figure(results.map(({ both }) => both.total / 2)), figure(results.map(({ both }) => both.outside / 2))],
+  ]
+  console.log(table(rows))
+}
+
+function heapRun(count: number): { both: { total: number; outside: number } } {
+  const fleet = new Fleet({ auth: 'psk', clients: count, kernel: 'easy' })
+  const before = memory()
+  for (let i = 0; i < count; i++) fleet.setUp(i)
+  const after = memory()
+  const { ikeSas } = fleet.engine('responder').census
+  if (ikeSas !== count) throw new Error(`${ikeSas} of ${count} SAs are there`)
+  const outside = (after.outside - before.outside) / count
+  return { both: { total: (after.v8 - before.v8) / count + outside, outside } }
+}
+
+function memory(): { readonly v8: number; readonly outside: number } {
+  gc?.()
+  gc?.()
+  const { heapUsed, external } = process.memoryUsage()
+  return { v8: heapUsed, outside: external }
+}
+
+/** The same work with few SAs and with many: what grows with their number is quadratic over all of them. */
+function growth(): void {
+  console.log(`\nThe same work with ${few} and with ${many} IKE SAs in the engine, µs; median of ${block}`)
+  const fleet = new Fleet({ auth: 'psk', clients: many + block, kernel: 'easy' })
+  let up = 0
+  const measured = [few, many].map((count) => {
+    while (up < count - block / 2) fleet.setUp(up++)
+    fleet.take()
+    const times: Times[] = []
+    for (let i = 0; i < block; i++) {
+      fleet.setUp(up++)
+      times.push(fleet.take())
+    }
+    const setUp = (key: keyof Times): number => median(times.map((one) => one[key])) * 1000
+    const inResponder = (act: () => void): number => {
+      fleet.take()
+      const samples = Array.from({ length: 20 }, () => {
+        act()
+        return fleet.take().responder * 1000
+      })
+      return median(samples)
+    }
+    const stranger = { address: '203.0.113.9', port: 500 }
+    const gateway = { address: '192.0.2.2', port: 500 }
+    // A header of an IKE_AUTH request with an SPI that nobody has.
+    const lost = new Uint8Array(28).fill(7, 0, 16)
+    lost.set([46, 0x20, 35, 0x08, 0, 0, 0, 1, 0, 0, 0, 28], 16)
+    return {
+      'set-up, initiator': setUp('initiator'),
+      'set-up, responder': setUp('responder'),
+      'set-up, jobs': setUp('jobs'),
+      'a datagram without SA': inResponder(() =>
+        fleet.input('responder', { kind: 'datagram', local: gateway, remote: stranger, bytes: lost }),
+      ),
+      'a timer': inResponder(() => fleet.input('responder', { kind: 'timer' })),
+      'an expiry of the kernel': inResponder(() =>
+        fleet.input('responder', {
+          kind: 'kernel',
+          event: { kind: 'expire', protocol: 'ESP', spi: 1, destination: gateway.address, hard: false },
+        }),
+      ),
+      'terminate by id': inResponder(() => {
+        fleet.command('responder', { kind: 'terminate', select: { ikeId: 1_000_000 }, force: false, timeoutMs: 0 })
+      }),
+    }
+  })
+  const [small, large] = measured
+  if (small === undefined || large === undefined) throw new Error('both numbers were measured')
+  const rows = [['', `at ${few}`, `at ${many}`, 'ratio']]
+  for (const name of Object.keys(small) as (keyof typeof small)[]) {
+    rows.push([name, small[name].toFixed(1), large[name].toFixed(1), (large[name] / small[name]).toFixed(1)])
+  }
+  console.log(table(rows))
+  idle(fleet)
+}
+
+/** An engine without work asks for no timer, and one with idle SAs for the next deadline only. */
+function idle(loaded: Fleet): void {
+  const empty = new Fleet({ auth: 'psk', clients: 0, kernel: 'easy' })
+  const said = (fleet: Fleet): string => {
+    const { at, now } = fleet.timer('responder')
+    const { ikeSas, timers } = fleet.engine('responder').census
+    const wake =
+      at === undefined ? 'never wants to be woken' : `wants to be woken in ${((at - now) / 1000).toFixed(0)} s`
+    return `${ikeSas} IKE SAs, ${timers} timers, ${wake}`
+  }
+  console.log(`\nIdle: ${said(empty)}\n      ${said(loaded)}`)
+}
