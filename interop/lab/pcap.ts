@@ -25,11 +25,13 @@ export interface Seen {
   readonly espInUdp: readonly string[]
   /** The rest, neighbour discovery aside: each a short description. */
   readonly plain: readonly string[]
+  /** Bytes of the largest IP packet with ESP in it. */
+  readonly largestEsp: number
 }
 
 /** Reads a capture of Ethernet frames as written by tcpdump on a little-endian machine; a cut last frame is ignored. */
 export function readCapture(file: Buffer): Seen {
-  const seen = { ike: [] as IkeMessage[], esp: [] as string[], espInUdp: [] as string[], plain: [] as string[] }
+  const seen: Sums = { ike: [], esp: [], espInUdp: [], plain: [], largestEsp: 0 }
   if (file.length < 24) return seen
   if (file.readUInt32LE(0) !== 0xa1b2c3d4 || file.readUInt32LE(20) !== 1) throw new Error('not a capture of Ethernet')
   for (let at = 24; at + 16 <= file.length; ) {
@@ -51,6 +53,7 @@ interface Sums {
   readonly esp: string[]
   readonly espInUdp: string[]
   readonly plain: string[]
+  largestEsp: number
 }
 
 function ipv4(packet: Buffer, time: number, sums: Sums): void {
@@ -59,7 +62,7 @@ function ipv4(packet: Buffer, time: number, sums: Sums): void {
   const to = packet.subarray(16, 20).join('.')
   const isLaterFragment = (packet.readUInt16BE(6) & 0x1fff) > 0
   const body = packet.subarray(header, packet.readUInt16BE(2))
-  upper(packet[9] ?? 0, isLaterFragment, body, { from, to, time }, sums)
+  upper(packet[9] ?? 0, isLaterFragment, body, { from, to, time, header }, sums)
 }
 
 function ipv6(packet: Buffer, time: number, sums: Sums): void {
@@ -72,18 +75,27 @@ function ipv6(packet: Buffer, time: number, sums: Sums): void {
   const isFragment = next === 44
   const isLaterFragment = isFragment && body.readUInt16BE(2) >> 3 > 0
   const protocol = isFragment ? (body[0] ?? 0) : next
-  upper(protocol, isLaterFragment, isFragment ? body.subarray(8) : body, { from, to, time }, sums)
+  upper(protocol, isLaterFragment, isFragment ? body.subarray(8) : body, { from, to, time, header: 40 }, sums)
+}
+
+interface Envelope {
+  readonly from: string
+  readonly to: string
+  readonly time: number
+  /** Bytes of the IP header. */
+  readonly header: number
 }
 
 function upper(
   protocol: number,
   isLaterFragment: boolean,
   body: Buffer,
-  { from, to, time }: { readonly from: string; readonly to: string; readonly time: number },
+  { from, to, time, header }: Envelope,
   sums: Sums,
 ): void {
   if (protocol === 50) {
     if (!isLaterFragment) sums.esp.push(from)
+    sums.largestEsp = Math.max(sums.largestEsp, header + body.length)
     return
   }
   if (protocol === 2) return // multicast group membership
