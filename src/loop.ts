@@ -1,6 +1,7 @@
 /** Runs an engine: inputs in, outputs to the sockets, the kernel, the logs and whoever waits for an answer. */
-import type { Command, Input } from './ike/input.ts'
+
 import type { Engine } from './ike/engine.ts'
+import type { Command, Input } from './ike/input.ts'
 import type { Answer, Event, LogEntry, Output } from './ike/output.ts'
 import type { Kernel } from './kernel/operations.ts'
 import { perform } from './perform.ts'

@@ -1,0 +1,149 @@
+#!/usr/bin/env node
+/**
+ * sallyportd: reads strongswan.conf, opens logs, kernel, sockets and the VICI socket, loads /etc/swanctl, and runs until
+ * SIGTERM. Exit codes as charon-systemd: 0 after SIGTERM, 66 when it could not start.
+ */
+import { arch, release, type as sysname } from 'node:os'
+import { parseArgs } from 'node:util'
+import { ConfigError } from './config/config-error.ts'
+import { CredentialSet } from './config/credential-set.ts'
+import type { CoreSettings } from './config/daemon-settings.ts'
+import { diskFiles } from './config/files.ts'
+import { type DaemonSettings, readDaemonSettings, strongswanConfPath } from './config/strongswan.ts'
+import { readSwanctl, swanctlDirectory } from './config/swanctl.ts'
+import { systemRandom } from './crypto/random.ts'
+import { selfTest } from './crypto/selftest.ts'
+import { Engine } from './ike/engine.ts'
+import type { LogEntry, LogGroup } from './ike/output.ts'
+import { openKernel } from './kernel/performer.ts'
+import { openLog } from './log/logger.ts'
+import { Loop } from './loop.ts'
+import { openIkeSockets } from './net/ike-sockets.ts'
+import { notifySystemd } from './net/systemd.ts'
+import type { Daemon } from './vici/daemon.ts'
+import { loadAll } from './vici/load-all.ts'
+import { listenVici } from './vici/server.ts'
+
+/** Clients look at the dotted version (VICI `version`); this is the strongSwan release whose surface we offer. */
+const surfaceVersion = '6.1.0'
+const version = '0.1.0'
+const exitInitialisation = 66
+
+const help = `sallyportd ${version}: an IKEv2 daemon
+
+  sallyportd [--version] [--help]
+
+It takes no other options: strongswan.conf (STRONGSWAN_CONF, else /etc/strongswan.conf) has the settings of the daemon,
+swanctl.conf in SWANCTL_DIR (else /etc/swanctl) the connections. Control it with swanctl or sallyport.
+`
+
+await main()
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { version: { type: 'boolean' }, help: { type: 'boolean' } } })
+  if (values.help) {
+    process.stdout.write(help)
+    return
+  }
+  if (values.version) {
+    process.stdout.write(`sallyportd ${version}\n`)
+    return
+  }
+  try {
+    await start()
+  } catch (error) {
+    process.stderr.write(`sallyportd: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.exit(exitInitialisation)
+  }
+}
+
+/** Brings everything up; what fails here ends the process. */
+async function start(): Promise<void> {
+  const startedMs = Date.now()
+  const files = diskFiles()
+  let settings = readDaemonSettings(strongswanConfPath(process.env), files)
+  let log = openLog(settings.log)
+  const early = (group: LogGroup, message: string, severity?: 'warn' | 'error'): void =>
+    log.write({ group, level: 1, message, ...(severity && { severity }) })
+  early('DMN', `Starting sallyportd IKE daemon (Sallyport ${version}, ${sysname()} ${release()}, ${arch()})`)
+  for (const warning of settings.warnings) early('LIB', warning, 'warn')
+  selfTest()
+
+  const kernel = openKernel()
+  const sockets = openIkeSockets({
+    portIke: settings.core.portIke,
+    portNatT: settings.core.portNatT,
+    onDatagram: (datagram) => loop.input({ kind: 'datagram', ...datagram }),
+    onError: (problem) => early('NET', problem, 'warn'),
+  })
+  for (const problem of sockets.problems) early('NET', problem, 'warn')
+
+  // Ports are fixed while the sockets are open, whatever a reload says.
+  const coreSettings = (): CoreSettings => ({
+    ...settings.core,
+    portIke: sockets.portIke,
+    portNatT: sockets.portNatT,
+  })
+  const engine = new Engine({ random: systemRandom, settings: coreSettings() })
+  const loop = new Loop(engine, {
+    kernel,
+    send: (datagram) => sockets.send(datagram),
+    log: (entry) => log.write(entry),
+  })
+
+  const reload = async (): Promise<void> => {
+    const fresh: DaemonSettings = readDaemonSettings(settings.path, files)
+    settings = fresh
+    const before = log
+    log = openLog(fresh.log)
+    await before.close()
+    await loop.command({ kind: 'settings', settings: coreSettings() })
+  }
+  const daemon: Daemon = {
+    program: {
+      name: 'charon-systemd',
+      version: surfaceVersion,
+      sysname: sysname(),
+      release: release(),
+      machine: process.arch === 'x64' ? 'x86_64' : process.arch === 'arm64' ? 'aarch64' : process.arch,
+      startedMs,
+      threads: settings.threads,
+    },
+    credentials: new CredentialSet(),
+    command: (command, tracking) => loop.command(command, tracking),
+    subscribe: (listener) => loop.subscribe(listener),
+    log: (entry: LogEntry) => loop.log(entry),
+    reload,
+    now: () => Date.now(),
+  }
+  const vici = await listenVici({ uri: settings.viciUri, daemon, files })
+  await loadAll(readSwanctl(swanctlDirectory(process.env), files), vici.context)
+  early('DMN', 'sallyportd is running')
+  log.flush()
+  notifySystemd(`STATUS=charon-systemd running, Sallyport ${version}\nREADY=1`)
+
+  let stopping = false
+  const stop = async (): Promise<void> => {
+    if (stopping) return
+    stopping = true
+    early('DMN', 'SIGTERM received, shutting down')
+    notifySystemd('STOPPING=1')
+    await loop.command({ kind: 'shutdown' })
+    loop.stop()
+    await vici.close()
+    sockets.close()
+    await kernel.close()
+    await log.close()
+    process.exit(0)
+  }
+  process.on('SIGTERM', () => void stop())
+  process.on('SIGINT', () => {}) // as charon-systemd: not a way to stop it
+  process.on('SIGPIPE', () => {})
+  process.on('SIGHUP', () => {
+    early('DMN', 'signal of type SIGHUP received. Reloading configuration')
+    reload().catch((error: unknown) => {
+      const place = error instanceof ConfigError ? error.message : String(error)
+      early('DMN', `reloading '${settings.path}' failed: ${place}`, 'error')
+    })
+  })
+}
