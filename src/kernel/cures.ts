@@ -43,10 +43,10 @@ function cureForState(sa: KernelSa, errno: string): string | undefined {
     case 'EEXIST':
       return `another state has SPI ${sa.spi.toString(16)} and destination ${sa.destination}`
     case 'EOPNOTSUPP':
-      return sa.hwOffload === undefined
-        ? `the kernel does not support this form of ${sa.protocol}`
-        : 'the device does not offload this: set hw_offload to auto or no'
+      if (sa.hwOffload !== undefined) return noOffload
+      return `the kernel does not support this form of ${sa.protocol}`
     case 'EINVAL':
+      if (sa.hwOffload === 'packet') return noOffload
       return 'the kernel does not take these parameters: key size, replay window, encapsulation or mode'
     default:
       return undefined
@@ -72,6 +72,8 @@ function modules(sa: KernelSa): string[] {
   const joined = sa.crypto.kind === 'aead' ? ['seqiv'] : sa.protocol === 'ESP' ? ['authenc', 'echainiv'] : []
   return [...new Set([moduleOf(sa), ...parts, ...joined])]
 }
+
+const noOffload = 'the device does not offload this: set hw_offload to auto or no'
 
 /** Algorithms whose module is called otherwise. */
 const moduleNames: Readonly<Record<string, string>> = {

@@ -93,6 +93,7 @@ const cases: Readonly<Record<string, Case>> = {
     shows: /replay_window 4096, bitmap-length 128/,
   },
   'window of 64': { crypto: cbcSha256, more: { replayWindow: 64 }, shows: /replay_window 64, bitmap-length 2/ },
+  'offload where the device can': { crypto: gcm, more: { hwOffload: 'auto' }, shows: /aead rfc4106/ },
   'no replay protection': { crypto: gcm, more: { replayWindow: 0 }, shows: /replay-window 0 / },
   'marks, flags, padding and limits': {
     crypto: gcm,
@@ -228,6 +229,10 @@ function tests(): void {
 
   test('ESP: what the kernel refuses', { skip: reason }, async () => {
     assert.match(await hosts.left.ask('install-wrong-key'), /^install-sa failed: EINVAL /)
+    assert.match(
+      await hosts.left.ask('install-offloaded'),
+      /: the device does not offload this: set hw_offload to auto or no$/,
+    )
     assert.equal(await hosts.left.ask('install', 'AES-GCM-256'), 'done')
     assert.match(await hosts.left.ask('install', 'AES-GCM-256'), /^install-sa failed: EEXIST: another state has SPI/)
   })
@@ -308,6 +313,11 @@ async function beHost(side: Side): Promise<void> {
         icvBits: 128,
       } as const
       await kernel.perform({ kind: 'install-sa', sa: { ...sa, crypto }, larval: false })
+      return 'done'
+    },
+    'install-offloaded': async () => {
+      const sa = stateOf(side, 'AES-GCM-256', 'out')
+      await kernel.perform({ kind: 'install-sa', sa: { ...sa, hwOffload: 'packet' }, larval: false })
       return 'done'
     },
     async 'install-larval'(name) {

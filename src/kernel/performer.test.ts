@@ -4,6 +4,8 @@ import { createSocket } from 'node:dgram'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { Secret } from '../crypto/secret.ts'
+import { RTNLGRP_IPV4_ROUTE } from '../net/rtnetlink.ts'
+import { NETLINK_ROUTE, NetlinkEvents } from './netlink/netlink-socket.ts'
 import {
   type Kernel,
   KernelError,
@@ -392,6 +394,24 @@ function tests(): void {
     assert.equal(roams, 0)
     ip('address', 'add', '192.0.2.17/24', 'dev', 'wan')
     await roamed
+  })
+
+  test('notifications that the kernel had to drop are noticed', async () => {
+    const lost = new Promise<void>((resolve) => {
+      const events = new NetlinkEvents(
+        NETLINK_ROUTE,
+        [RTNLGRP_IPV4_ROUTE],
+        () => {},
+        () => {
+          events.close()
+          resolve()
+        },
+      )
+    })
+    const routes = Array.from({ length: 20000 }, (_, i) => `route add 10.99.${i >> 8}.${i & 255}/32 dev wan table 9\n`)
+    execFileSync('ip', ['-batch', '-'], { input: routes.join('') }) // nobody reads meanwhile
+    await lost
+    ip('route', 'flush', 'table', '9')
   })
 
   test('many operations at once', async () => {

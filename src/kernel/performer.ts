@@ -250,7 +250,10 @@ class NetlinkKernel implements Kernel {
     this.#remember(sa)
   }
 
-  /** The new state counts on where the old one ends. Between the two the kernel has none: packets are dropped. */
+  /**
+   * The new state counts on where the old one ends. Between the two the kernel has none: packets are dropped. If the
+   * kernel refuses the new one, neither is left.
+   */
   async #move(id: SaId, sa: KernelSa): Promise<void> {
     const [answer] = await this.#xfrm.request(queryState(id))
     if (answer === undefined) throw new NetlinkError('ESRCH')

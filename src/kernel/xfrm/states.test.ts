@@ -108,7 +108,7 @@ test('the replay window: a number up to 32, a bitmap beyond and with ESN', () =>
 test('XFRM_MSG_DELSA names the state by destination, SPI, protocol, source and mark', () => {
   const request = deleteState({ ...sa, mark: { value: 0x1ff, mask: 0xff } })
   assert.equal(request.type, 0x11)
-  assert.equal(hex(request.fixed), `c0000202${'00'.repeat(12)}c1020304` + '02003200')
+  assert.equal(hex(request.fixed), `c0000202${'00'.repeat(12)}c102030402003200`)
   assert.deepEqual(attributesOf(request), { 13: `c0000201${'00'.repeat(12)}`, 21: 'ff000000ff000000' })
 })
 
