@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'node:test'
+import { memoryFiles } from '../config/files.ts'
+import type { Command } from '../ike/input.ts'
+import type { Answer } from '../ike/output.ts'
+import { sampleIkeSa } from '../vici/samples.ts'
+import { listenVici } from '../vici/server.ts'
+import { type ScriptedDaemon, scriptedDaemon } from '../vici/testing.ts'
+import { run } from './sallyport.ts'
+
+/** Runs command lines against a daemon behind a real socket. */
+async function against(daemon: ScriptedDaemon) {
+  const directory = mkdtempSync(join(tmpdir(), 'cli-'))
+  const uri = `unix://${join(directory, 'vici')}`
+  const server = await listenVici({ uri, daemon })
+  return {
+    async call(...argv: string[]) {
+      let out = ''
+      let err = ''
+      const files = memoryFiles({ '/etc/strongswan.conf': `swanctl { socket = ${uri}\n }` })
+      const io = { out: (t: string) => (out += t), err: (t: string) => (err += t), env: {}, files }
+      const exit = await run(argv, io)
+      return { exit, out, err }
+    },
+    async [Symbol.asyncDispose]() {
+      await server.close()
+      rmSync(directory, { recursive: true })
+    },
+  }
+}
+
+function answer(command: Command): Answer | undefined {
+  switch (command.kind) {
+    case 'initiate':
+      if (command.child === 'net') return { kind: 'done' }
+      if (command.child !== undefined)
+        return { kind: 'failed', message: `CHILD_SA config '${command.child}' not found` }
+      return command.ike === 'gw'
+        ? { kind: 'done' }
+        : { kind: 'failed', message: `IKE_SA config '${command.ike}' not found` }
+    case 'terminate': {
+      const hit = command.select.child === 'net' || command.select.ike === 'gw'
+      return { kind: 'matched', matches: hit ? 1 : 0, done: hit ? 1 : 0 }
+    }
+    case 'list-sas':
+      return { kind: 'sas', ikeSas: command.select.ike === 'none' ? [] : [sampleIkeSa] }
+    default:
+      return undefined
+  }
+}
+
+test('up: a child, else an IKE SA; the log is shown while it runs', async () => {
+  const daemon: ScriptedDaemon = scriptedDaemon((command, tracking) => {
+    tracking(1)
+    daemon.log({ group: 'IKE', level: 0, message: 'initiating IKE_SA', ikeSa: { name: 'net', uniqueId: 1 } })
+    return answer(command)
+  })
+  await using cli = await against(daemon)
+  const line = '[IKE] initiating IKE_SA\n'
+  assert.deepEqual(await cli.call('up', 'net'), { exit: 0, out: `${line}initiate completed successfully\n`, err: '' })
+  assert.equal((await cli.call('up', 'gw')).exit, 0)
+  assert.deepEqual(await cli.call('up', 'zz', '--timeout', '5'), {
+    exit: 1,
+    out: line + line,
+    err: "initiate failed: IKE_SA config 'zz' not found\n",
+  })
+  assert.deepEqual(daemon.commands.at(0), { kind: 'initiate', child: 'net', timeoutMs: 0, initLimits: false })
+  const json = await cli.call('up', 'net', '--json')
+  assert.equal(json.out.split('\n').at(-2), '{"success":"yes"}')
+})
+
+test('down', async () => {
+  const daemon = scriptedDaemon(answer)
+  await using cli = await against(daemon)
+  assert.equal((await cli.call('down', 'net', '--force')).out, 'terminate completed successfully\n')
+  assert.deepEqual(daemon.commands.at(-1), { kind: 'terminate', select: { child: 'net' }, force: true, timeoutMs: 0 })
+  assert.equal((await cli.call('down', 'gw')).exit, 0)
+  assert.deepEqual(await cli.call('down', 'zz'), {
+    exit: 1,
+    out: '',
+    err: 'terminate failed: no matching SAs to terminate found\n',
+  })
+})
+
+test('status as swanctl prints it, and as JSON', async () => {
+  await using cli = await against(scriptedDaemon(answer))
+  assert.equal(
+    (await cli.call('status')).out,
+    `ud: #13, ESTABLISHED, IKEv2, b57d5a2db0a40661_i* 3cceb2f8d2531395_r
+  local  'carol@lab.org' @ 192.0.2.1[4500] [10.77.0.1 fec7::1]
+  remote 'gw.lab.org' @ 192.0.2.2[4500]
+  AES_CBC-128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/ECP_256
+  established 0s ago, rekeying in 13204s
+  ud: #13, reqid 3, INSTALLED, TUNNEL-in-UDP, ESP:AES_GCM_16-128
+    installed 0s ago, rekeying in 3345s, expires in 3960s
+    in  33691e19 (0x00000005) (if_id 0x00000001),      0 bytes,     0 packets
+    out 54d95869 (0x00000010/0x000000ff) (if_id 0x00000007),      0 bytes,     0 packets
+    local  10.77.0.1/32
+    remote 10.2.0.0/16
+`,
+  )
+  assert.equal((await cli.call('status', 'none')).out, "no IKE SAs of 'none'\n")
+  const [sa] = JSON.parse((await cli.call('status', '--json')).out)
+  assert.equal(sa.ud['child-sas']['ud-13']['local-ts'][0], '10.77.0.1/32')
+})
+
+test('version and list-conns', async () => {
+  await using cli = await against(scriptedDaemon())
+  assert.equal((await cli.call('version')).out, 'charon-systemd 6.1.0 (Linux, 6.1, x86_64)\n')
+  assert.equal((await cli.call('list-conns')).out, 'no connections are loaded\n')
+})
+
+test('no daemon: the errno as status, and how to start it', async () => {
+  await using cli = await against(scriptedDaemon())
+  const { exit, err } = await cli.call('status', '--uri', 'unix:///nowhere/vici')
+  assert.equal(exit, 2)
+  assert.match(err, /connecting to 'unix:\/\/\/nowhere\/vici' failed: ENOENT; the daemon does not run: start it/)
+})
+
+test('usage', async () => {
+  await using cli = await against(scriptedDaemon())
+  for (const argv of [[], ['nosuch'], ['up'], ['status', '--nosuch'], ['toString']]) {
+    const { exit, err } = await cli.call(...argv)
+    assert.equal(exit, 1, argv.join(' '))
+    assert.match(err, /usage: sallyport COMMAND/)
+  }
+  assert.equal((await cli.call('--help')).exit, 0)
+  assert.match((await cli.call('status', '--uri', 'x')).err, /no address of a VICI socket/)
+})
