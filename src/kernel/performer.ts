@@ -1,17 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { findPath, interfaceIndex, interfaceName, isWithin, localAddresses } from '../net/addresses.ts'
 import {
-  changeAddress,
-  changeRoute,
-  changeRule,
-  decodeLocalAddress,
-  decodeRoute,
-  RT_TABLE_MAIN,
-  RTM_DELADDR,
-  RTM_DELROUTE,
-  RTM_NEWADDR,
-  RTM_NEWROUTE,
-  RTN_UNICAST,
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV4_ROUTE,
   RTNLGRP_IPV6_IFADDR,
@@ -20,8 +8,10 @@ import {
 } from '../net/rtnetlink.ts'
 import { DecodeError } from '../wire/errors.ts'
 import { cureFor } from './cures.ts'
+import { HostNetwork } from './host-network.ts'
 import type { NetlinkMessage } from './netlink/message.ts'
 import {
+  ignoring,
   NETLINK_ROUTE,
   NETLINK_XFRM,
   NetlinkError,
@@ -36,7 +26,6 @@ import {
   type KernelOperation,
   type KernelPolicy,
   type KernelResults,
-  type KernelRoute,
   type KernelSa,
   type PolicyKey,
   type SaId,
@@ -85,15 +74,14 @@ class NetlinkKernel implements Kernel {
   readonly #policies = new Map<string, InstalledPolicy>()
   /** How many policies ask for each reqid. */
   readonly #reqids = new Map<number, number>()
-  readonly #routes = new Map<string, { readonly route: KernelRoute; readonly ifindex: number | undefined }>()
-  readonly #addresses = new Map<string, { readonly ifindex: number; users: number; readonly ours: boolean }>()
-  readonly #rules = new Set<number>()
+  readonly #network: HostNetwork
   #roamTimer: NodeJS.Timeout | undefined
 
   constructor() {
     using opening = new DisposableStack()
     this.#xfrm = opening.adopt(new NetlinkRequests(NETLINK_XFRM), (socket) => socket.close())
     this.#route = opening.adopt(new NetlinkRequests(NETLINK_ROUTE), (socket) => socket.close())
+    this.#network = new HostNetwork(this.#route)
     const groups = [XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING]
     opening.adopt(
       new NetlinkEvents(
@@ -135,10 +123,7 @@ class NetlinkKernel implements Kernel {
   async close(): Promise<void> {
     clearTimeout(this.#roamTimer)
     this.#listeners.length = 0
-    for (const table of this.#rules)
-      for (const family of [4, 6] as const)
-        await ignoring(['ENOENT', 'EAFNOSUPPORT'], this.#route.request(changeRule(family, table, table, false)))
-    this.#rules.clear()
+    await this.#network.removeRules()
     this.#opened.dispose()
   }
 
@@ -169,12 +154,7 @@ class NetlinkKernel implements Kernel {
       return answer && stateOf(answer).usage
     },
     'install-policy': async ({ policy, replace }) => {
-      const ifindex = await this.#selectorIfindex(policy)
-      await this.#xfrm.request(installPolicy(policy, replace, ifindex))
-      this.#forgetPolicy(policyKey(policy))
-      const reqids = policy.templates.map(({ reqid }) => reqid)
-      for (const reqid of reqids) this.#reqids.set(reqid, (this.#reqids.get(reqid) ?? 0) + 1)
-      this.#policies.set(policyKey(policy), { key: policy, ifindex, reqids })
+      await this.#installPolicy(policy, replace)
       return undefined
     },
     'delete-policy': async ({ key }) => {
@@ -183,49 +163,11 @@ class NetlinkKernel implements Kernel {
       this.#forgetPolicy(policyKey(key))
       return undefined
     },
-    'route-lookup': async ({ remote, local, within }) => {
-      const path = await this.#path(remote, local)
-      const localWithin = within && (await this.#localWithin(within, path?.source))
-      const name = path?.ifindex === undefined ? undefined : await interfaceName(this.#route, path.ifindex)
-      return {
-        ...(path?.source === undefined ? {} : { source: path.source }),
-        ...(path?.gateway === undefined ? {} : { gateway: path.gateway }),
-        ...(name === undefined ? {} : { interface: name }),
-        ...(localWithin === undefined ? {} : { localWithin }),
-      }
-    },
-    'add-route': async ({ route }) => {
-      await this.#addRule(route.table)
-      const ifindex = route.interface === undefined ? undefined : await this.#ifindex(route.interface)
-      const added = await ignoring(['EEXIST'], this.#route.request(changeRoute(route, ifindex, true)))
-      if (added !== undefined) this.#routes.set(routeKey(route), { route, ifindex })
-      return undefined
-    },
-    'delete-route': async ({ route }) => {
-      const ours = this.#routes.get(routeKey(route))
-      if (ours === undefined) return undefined
-      await ignoring(['ESRCH', 'ENODEV'], this.#route.request(changeRoute(ours.route, ours.ifindex, false)))
-      this.#routes.delete(routeKey(route))
-      return undefined
-    },
-    'add-address': async ({ address, interface: name, peer }) => {
-      const known = this.#addresses.get(address)
-      if (known !== undefined) {
-        known.users++
-        return undefined
-      }
-      const ifindex = name === undefined ? (await this.#path(peer))?.ifindex : await this.#ifindex(name)
-      if (ifindex === undefined) throw new NetlinkError('ENODEV')
-      const added = await ignoring(['EEXIST'], this.#route.request(changeAddress(address, ifindex, true)))
-      this.#addresses.set(address, { ifindex, users: 1, ours: added !== undefined })
-      return undefined
-    },
-    'delete-address': async ({ address }) => {
-      const known = this.#addresses.get(address)
-      if (known === undefined || --known.users > 0) return undefined
-      await this.#removeAddress(address)
-      return undefined
-    },
+    'route-lookup': (operation) => this.#network.lookup(operation),
+    'add-route': (operation) => this.#network.addRoute(operation),
+    'delete-route': (operation) => this.#network.deleteRoute(operation),
+    'add-address': (operation) => this.#network.addAddress(operation),
+    'delete-address': (operation) => this.#network.deleteAddress(operation),
     flush: async () => {
       await this.#flush()
       return undefined
@@ -267,11 +209,13 @@ class NetlinkKernel implements Kernel {
 
   async #context(sa: KernelSa): Promise<StateContext> {
     const { selector, hwOffload } = sa
-    const selectorIfindex = selector?.interface === undefined ? 0 : await this.#ifindex(selector.interface)
+    const selectorIfindex = selector?.interface === undefined ? 0 : await this.#network.ifindex(selector.interface)
     if (hwOffload === undefined) return { selectorIfindex }
     const [ours, theirs] = sa.direction === 'in' ? [sa.destination, sa.source] : [sa.source, sa.destination]
     const offloadIfindex =
-      sa.interface === undefined ? (await this.#path(theirs, ours))?.ifindex : await this.#ifindex(sa.interface)
+      sa.interface === undefined
+        ? (await this.#network.path(theirs, ours))?.ifindex
+        : await this.#network.ifindex(sa.interface)
     return { selectorIfindex, ...(offloadIfindex === undefined ? {} : { offloadIfindex }) }
   }
 
@@ -280,77 +224,53 @@ class NetlinkKernel implements Kernel {
     this.#states.set(stateKey(id), id)
   }
 
+  // ---- policies
+
+  async #installPolicy(policy: KernelPolicy, replace: boolean): Promise<void> {
+    const ifindex = await this.#selectorIfindex(policy)
+    const reqids = policy.templates.map(({ reqid }) => reqid)
+    // Before the kernel knows: the first packet may come at once, and the kernel asks only once.
+    for (const reqid of reqids) this.#reqids.set(reqid, (this.#reqids.get(reqid) ?? 0) + 1)
+    try {
+      await this.#xfrm.request(installPolicy(policy, replace, ifindex))
+    } catch (error) {
+      this.#forgetReqids(reqids)
+      throw error
+    }
+    this.#forgetPolicy(policyKey(policy))
+    this.#policies.set(policyKey(policy), { key: policy, ifindex, reqids })
+  }
+
   #forgetPolicy(key: string): void {
-    for (const reqid of this.#policies.get(key)?.reqids ?? []) {
+    this.#forgetReqids(this.#policies.get(key)?.reqids ?? [])
+    this.#policies.delete(key)
+  }
+
+  #forgetReqids(reqids: readonly number[]): void {
+    for (const reqid of reqids) {
       const others = (this.#reqids.get(reqid) ?? 0) - 1
       if (others > 0) this.#reqids.set(reqid, others)
       else this.#reqids.delete(reqid)
     }
-    this.#policies.delete(key)
-  }
-
-  // ---- routes and addresses
-
-  #path(remote: string, local?: string): ReturnType<typeof findPath> {
-    const ownTables = new Set([...this.#rules])
-    return findPath(this.#route, remote, { ownTables, ...(local === undefined ? {} : { local }) })
-  }
-
-  async #localWithin(
-    { address, prefix }: { readonly address: string; readonly prefix: number },
-    preferred: string | undefined,
-  ): Promise<string | undefined> {
-    if (preferred !== undefined && isWithin(preferred, address, prefix)) return preferred
-    const all = await localAddresses(this.#route)
-    // Virtual IPs of IPv6 are deprecated on purpose and still meant here.
-    const candidates = all.filter((local) => local.usable || this.#addresses.has(local.address))
-    return candidates.find((local) => isWithin(local.address, address, prefix))?.address
-  }
-
-  /** Packets ask our table before the main one: `from all lookup 220 priority 220`. */
-  async #addRule(table: number): Promise<void> {
-    if (table === 0 || table === RT_TABLE_MAIN || this.#rules.has(table)) return
-    for (const family of [4, 6] as const)
-      await ignoring(['EEXIST', 'EAFNOSUPPORT'], this.#route.request(changeRule(family, table, table, true)))
-    this.#rules.add(table)
-  }
-
-  async #removeAddress(address: string): Promise<void> {
-    const known = this.#addresses.get(address)
-    if (known?.ours)
-      await ignoring(['EADDRNOTAVAIL', 'ENODEV'], this.#route.request(changeAddress(address, known.ifindex, false)))
-    this.#addresses.delete(address)
-  }
-
-  async #ifindex(name: string): Promise<number> {
-    const ifindex = await interfaceIndex(this.#route, name)
-    if (ifindex === undefined) throw new NetlinkError('ENODEV', `no interface ${name}`)
-    return ifindex
   }
 
   async #selectorIfindex({ selector }: PolicyKey): Promise<number> {
-    return selector.interface === undefined ? 0 : this.#ifindex(selector.interface)
+    return selector.interface === undefined ? 0 : this.#network.ifindex(selector.interface)
   }
 
   /** Goes on after a failure, so that one refusal leaves as little as possible behind; reports the first. */
+  /** Goes on after a failure, so that one refusal leaves as little as possible behind; reports the first. */
   async #flush(): Promise<void> {
     const failures: unknown[] = []
-    const attempt = async (done: Promise<unknown>): Promise<void> => {
-      await done.catch((error: unknown) => failures.push(error))
-    }
-    const request = (socket: NetlinkRequests, codes: readonly string[], message: NetlinkRequest) =>
-      attempt(ignoring(codes, socket.request(message)))
+    const attempt = (code: string, request: NetlinkRequest): Promise<unknown> =>
+      ignoring([code], this.#xfrm.request(request)).catch((error: unknown) => failures.push(error))
     // Policies first: packets that meet a policy without its state would raise acquires.
-    for (const { key, ifindex } of this.#policies.values())
-      await request(this.#xfrm, ['ENOENT'], deletePolicy(key, ifindex))
-    for (const id of this.#states.values()) await request(this.#xfrm, ['ESRCH'], deleteState(id))
-    for (const { route, ifindex } of this.#routes.values())
-      await request(this.#route, ['ESRCH', 'ENODEV'], changeRoute(route, ifindex, false))
-    for (const address of [...this.#addresses.keys()]) await attempt(this.#removeAddress(address))
+    for (const { key, ifindex } of this.#policies.values()) await attempt('ENOENT', deletePolicy(key, ifindex))
+    for (const id of this.#states.values()) await attempt('ESRCH', deleteState(id))
     this.#policies.clear()
     this.#reqids.clear()
     this.#states.clear()
-    this.#routes.clear()
+    failures.push(...(await this.#network.flush()))
     if (failures.length > 0) throw failures[0]
   }
 
@@ -390,22 +310,7 @@ class NetlinkKernel implements Kernel {
   }
 
   #onRouteEvent(message: NetlinkMessage): void {
-    switch (message.type) {
-      case RTM_NEWROUTE:
-      case RTM_DELROUTE: {
-        const route = decodeRoute(message)
-        if (route === undefined || route.type !== RTN_UNICAST || this.#rules.has(route.table)) return
-        if (route.destination !== undefined && this.#addresses.has(route.destination)) return
-        break
-      }
-      case RTM_NEWADDR:
-      case RTM_DELADDR: {
-        const local = decodeLocalAddress(message)
-        if (local === undefined || this.#addresses.has(local.address)) return
-        break
-      }
-    }
-    this.#roamSoon()
+    if (this.#network.isChange(message)) this.#roamSoon()
   }
 
   /** One change of a network comes as a row of messages. */
@@ -432,16 +337,6 @@ function stateOf(answer: NetlinkMessage): ReturnType<typeof decodeState> {
   }
 }
 
-/** Undefined instead of a failure with one of `codes`. */
-async function ignoring<T>(codes: readonly string[], done: Promise<T>): Promise<T | undefined> {
-  try {
-    return await done
-  } catch (error) {
-    if (error instanceof NetlinkError && codes.includes(error.code)) return undefined
-    throw error
-  }
-}
-
 function kernelError(operation: KernelOperation, error: unknown): unknown {
   if (error instanceof NetlinkError)
     return new KernelError(operation.kind, error.code, cureFor(operation, error.code), error.detail)
@@ -456,10 +351,6 @@ function stateKey({ protocol, spi, destination }: Pick<SaId, 'protocol' | 'spi' 
 function policyKey({ direction, selector, mark, ifId }: PolicyKey | KernelPolicy): string {
   const { family, protocol, source, destination } = selector
   return JSON.stringify([direction, family, protocol, source, destination, selector.interface, mark, ifId])
-}
-
-function routeKey({ family, table, destination }: KernelRoute): string {
-  return `${family} ${table} ${destination.address}/${destination.prefix}`
 }
 
 /**

@@ -42,6 +42,16 @@ export class NetlinkError extends Error {
   }
 }
 
+/** The result, or undefined instead of a `NetlinkError` with one of `codes`. */
+export async function ignoring<T>(codes: readonly string[], done: Promise<T>): Promise<T | undefined> {
+  try {
+    return await done
+  } catch (error) {
+    if (error instanceof NetlinkError && codes.includes(error.code)) return undefined
+    throw error
+  }
+}
+
 interface Pending {
   readonly request: NetlinkRequest
   readonly answers: NetlinkMessage[]
