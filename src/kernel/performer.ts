@@ -197,13 +197,14 @@ class NetlinkKernel implements Kernel {
    * kernel refuses the new one, neither is left.
    */
   async #move(id: SaId, sa: KernelSa): Promise<void> {
+    const context = await this.#context(sa)
     const [answer] = await this.#xfrm.request(queryState(id))
     if (answer === undefined) throw new NetlinkError('ESRCH')
-    const { carried } = stateOf(answer)
+    const state = stateOf(answer)
+    const carried = sa.direction === 'out' ? skipAhead(state.carried) : state.carried
     await this.#xfrm.request(deleteState(id))
     this.#states.delete(stateKey(id))
-    const context = { ...(await this.#context(sa)), carried: sa.direction === 'out' ? skipAhead(carried) : carried }
-    await this.#xfrm.request(installState(sa, false, context))
+    await this.#xfrm.request(installState(sa, false, { ...context, carried }))
     this.#remember(sa)
   }
 
@@ -258,7 +259,6 @@ class NetlinkKernel implements Kernel {
     return selector.interface === undefined ? 0 : this.#network.ifindex(selector.interface)
   }
 
-  /** Goes on after a failure, so that one refusal leaves as little as possible behind; reports the first. */
   /** Goes on after a failure, so that one refusal leaves as little as possible behind; reports the first. */
   async #flush(): Promise<void> {
     const failures: unknown[] = []
