@@ -44,7 +44,7 @@ async function demo(): Promise<void> {
   rmSync('/tmp/lab/hosts', { recursive: true, force: true })
   mkdirSync('/tmp/lab/hosts', { recursive: true })
   say('Two hosts, moon and sun, each in a network namespace, with a wire between them.')
-  const ground = await layOut('/tmp/lab/hosts', { libreswan: [] })
+  const ground = await layOut('/tmp/lab/hosts', { libreswan: [], clients: false })
   try {
     const [moon, sun] = await sides(ground)
     const capture = await startCapture(ground.wire, '/tmp/lab/hosts/wire.pcap')

@@ -9,6 +9,11 @@
  *
  *     moon ── nat ── the wire ── sun
  *     172.16.0.2   192.168.0.9
+ *
+ * or with the networks on clients of their own, so that moon and sun are gateways:
+ *
+ *     alice ── moon ── the wire ── sun ── bob
+ *     10.1.0.10                           10.2.0.10
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -36,6 +41,8 @@ export interface Host {
   /** Seen from outside the host; `/run` of the host is `folder/run`. */
   readonly folder: string
   readonly root: '/' | '/mnt/libreswan'
+  /** Where packets of the network behind the host start: the host itself, or a client behind it. */
+  readonly client: Shell
 }
 
 /** Everything that `layOut` made. */
@@ -53,10 +60,14 @@ export interface Layout {
   readonly nat?: HostName
   /** The hosts that run in the libreswan root. */
   readonly libreswan: readonly HostName[]
+  /** The networks are behind the hosts (alice behind moon, bob behind sun) instead of on them. */
+  readonly clients: boolean
 }
 
 const numbers: Readonly<Record<HostName, number>> = { moon: 1, sun: 2 }
 const other: Readonly<Record<HostName, HostName>> = { moon: 'sun', sun: 'moon' }
+const clients: Readonly<Record<HostName, string>> = { moon: 'alice', sun: 'bob' }
+const all = 'moon sun wire nat alice bob'
 
 /** Makes the hosts. `folder` is theirs and must be on the guest's own memory. */
 export async function layOut(folder: string, layout: Layout): Promise<Ground> {
@@ -64,11 +75,11 @@ export async function layOut(folder: string, layout: Layout): Promise<Ground> {
   const shells: Shell[] = [outer]
   const close = async (): Promise<void> => {
     for (const shell of shells.slice(1)) shell.kill()
-    await outer.run('for n in moon sun wire nat; do ip netns delete $n 2>/dev/null; done')
+    await outer.run(`for n in ${all}; do ip netns delete $n 2>/dev/null; done`)
     outer.kill()
   }
   try {
-    await outer.run('for n in moon sun wire nat; do ip netns delete $n 2>/dev/null; done')
+    await outer.run(`for n in ${all}; do ip netns delete $n 2>/dev/null; done`)
     await outer.must(batch([], namespaces(layout)))
     const wire = inNamespace('wire', 'bash --norc')
     shells.push(wire)
@@ -78,13 +89,16 @@ export async function layOut(folder: string, layout: Layout): Promise<Ground> {
       mkdirSync(join(own, 'run'), { recursive: true })
       const shell = inNamespace(name, 'unshare --mount --pid --fork --kill-child --mount-proc bash --norc')
       shells.push(shell)
-      return { name, shell, place: place(name, layout), folder: own, root }
+      const client = layout.clients ? inNamespace(clients[name], 'bash --norc') : shell
+      if (layout.clients) shells.push(client)
+      return { name, shell, place: place(name, layout), folder: own, root, client }
     })
     const [moon, sun] = hosts as [Host, Host]
     await Promise.all([
       wire.must(wireUp(layout)),
       ...(layout.nat ? [natUp(layout.nat, shells)] : []),
       ...hosts.map((host) => host.shell.must(hostUp(host, layout))),
+      ...(layout.clients ? hosts.map((host) => host.client.must(clientUp(host))) : []),
     ])
     return { moon, sun, wire, close }
   } catch (error) {
@@ -118,11 +132,18 @@ function namespaces(layout: Layout): string[] {
   const cable = (near: string, far: string, device: string, mac: number): string =>
     `link add ${device} address 02:00:00:00:00:0${mac} netns ${near} type veth peer name ${near} netns ${far}`
   return [
-    ...['moon', 'sun', 'wire', ...(layout.nat ? ['nat'] : [])].map((name) => `netns add ${name}`),
+    ...['moon', 'sun', 'wire', ...(layout.nat ? ['nat'] : []), ...(layout.clients ? ['alice', 'bob'] : [])].map(
+      (name) => `netns add ${name}`,
+    ),
     ...(['moon', 'sun'] as const).map((name) =>
       cable(name, layout.nat === name ? 'nat' : 'wire', 'eth0', numbers[name]),
     ),
     ...(layout.nat ? [cable('nat', 'wire', 'eth0', 9)] : []),
+    ...(layout.clients
+      ? (['moon', 'sun'] as const).map(
+          (name) => `link add inside netns ${name} type veth peer name eth0 netns ${clients[name]}`,
+        )
+      : []),
   ]
 }
 
@@ -196,12 +217,12 @@ function hostUp(host: Host, layout: Layout): string {
       [
         'link set lo up',
         'link set eth0 up',
-        'link add inside type dummy',
+        ...(layout.clients ? [] : ['link add inside type dummy']),
         'link set inside up',
         `address add ${at.outside.ipv4}/24 dev eth0`,
         `address add fec0::${n}/64 dev eth0 nodad`,
-        `address add 10.${n}.0.10/16 dev inside`,
-        `address add fec${n}::10/16 dev inside nodad`,
+        `address add 10.${n}.0.${layout.clients ? 1 : 10}/16 dev inside`,
+        `address add fec${n}::${layout.clients ? 1 : 10}/16 dev inside nodad`,
         ...(layout.nat ? [] : [neighbour(peer.outside.ipv4, numbers[other[name]])]),
         neighbour(peer.outside.ipv6, numbers[other[name]]),
         `route add default via ${gateway}`,
@@ -220,4 +241,19 @@ function hostUp(host: Host, layout: Layout): string {
         ]),
     'set +e',
   ].join('\n')
+}
+
+function clientUp({ name }: Host): string {
+  const n = numbers[name]
+  return batch(
+    [],
+    [
+      'link set lo up',
+      'link set eth0 up',
+      `address add 10.${n}.0.10/16 dev eth0`,
+      `address add fec${n}::10/16 dev eth0 nodad`,
+      `route add default via 10.${n}.0.1`,
+      `route add default via fec${n}::1`,
+    ],
+  )
 }

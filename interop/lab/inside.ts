@@ -35,11 +35,13 @@ for (const name of plan.names) {
   tell({ kind: 'start', name })
   const from = Date.now()
   let failure: string | undefined
+  const late = AbortSignal.timeout(plan.limitMs)
+  const evidence = { folder: join('/work/logs', name), always: plan.keep }
   try {
-    const evidence = { folder: join('/work/logs', name), always: plan.keep }
-    await inTime(onStage(scenario, plan.ours, evidence, (stage) => play(stage, scenario)))
+    await onStage(scenario, plan.ours, evidence, late, (stage) => play(stage, scenario))
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error)
+    if (late.aborted) failure = `not finished after ${plan.limitMs / 1000} s: ${failure}`
   }
   tell({ kind: 'end', name, ms: Date.now() - from, ...(failure === undefined ? {} : { failure }) })
 }
@@ -54,13 +56,6 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
     case 'same-surface':
       return proveSurface(stage)
   }
-}
-
-function inTime(work: Promise<void>): Promise<void> {
-  const late = new Promise<never>((_, reject) => {
-    setTimeout(() => reject(new Error(`not finished after ${plan.limitMs / 1000} s`)), plan.limitMs).unref()
-  })
-  return Promise.race([work, late])
 }
 
 function tell(event: Event): void {

@@ -79,7 +79,7 @@ async function wakeTrap(stage: Stage): Promise<void> {
   const from = target(stage, initiatorHost, family)
   const to = target(stage, responderHost, family)
   await poll('a packet to bring the connection up', 8000, async () => {
-    const { code } = await initiatorHost.shell.run(`ping -n -c 1 -W 1 -I ${from} ${to}`)
+    const { code } = await initiatorHost.client.run(`ping -n -c 1 -W 1 -I ${from} ${to}`)
     return code === 0
   })
 }
@@ -94,7 +94,7 @@ async function isEstablished(daemon: Running, { scenario }: Stage, wire: OnTheWi
 }
 
 async function ping(host: Host, from: string, to: string): Promise<void> {
-  const { code, text } = await host.shell.run(`ping -n -q -c ${pings} -i 0.03 -W 1 -w 5 -I ${from} ${to}`)
+  const { code, text } = await host.client.run(`ping -n -q -c ${pings} -i 0.03 -W 1 -w 5 -I ${from} ${to}`)
   const got = /(\d+) received/.exec(text)?.[1] ?? '0'
   if (code !== 0 || got !== String(pings)) throw new Error(`ping ${from} to ${to}: ${got} of ${pings} came back`)
 }

@@ -35,6 +35,8 @@ export interface Scenario {
   readonly initiator: 'ours' | 'peer'
   /** The initiator is behind a NAT. */
   readonly nat: boolean
+  /** The networks are behind the hosts, on clients: packets are forwarded. */
+  readonly clients: boolean
   /** Before anything else the responder gets an IKE_SA_INIT that nobody follows up, so that it asks for cookies. */
   readonly halfOpenFirst: boolean
   readonly connection: Connection

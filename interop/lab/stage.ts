@@ -33,12 +33,13 @@ const starts: Readonly<Record<PeerName, Start>> = {
 
 /**
  * Runs `play` on the stage of a scenario. Daemons are ended and hosts removed in any case; if something fails, or
- * `always`, logs, capture and kernel contents are left in the folder for evidence.
+ * `always`, logs, capture and kernel contents are left in the folder for evidence. `late` ends everything at once.
  */
 export async function onStage(
   scenario: Scenario,
   oursIs: PeerName,
   evidence: { readonly folder: string; readonly always: boolean },
+  late: AbortSignal,
   play: (stage: Stage) => Promise<void>,
 ): Promise<void> {
   const folder = '/tmp/lab/hosts'
@@ -49,7 +50,13 @@ export async function onStage(
     ...(scenario.peer === 'libreswan' ? (['sun'] as const) : []),
   ]
   const behind = scenario.initiator === 'ours' ? 'moon' : 'sun'
-  const ground = await layOut(folder, { libreswan, ...(scenario.nat ? { nat: behind } : {}) })
+  const ground = await layOut(folder, {
+    libreswan,
+    clients: scenario.clients,
+    ...(scenario.nat ? { nat: behind } : {}),
+  })
+  // Without their shells, all that still waits for hosts fails at once.
+  late.addEventListener('abort', () => void ground.close())
   const running: Running[] = []
   let capture: Capture | undefined
   try {

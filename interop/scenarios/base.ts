@@ -43,6 +43,7 @@ export function scenario(
     peer: 'strongswan',
     initiator: 'ours',
     nat: false,
+    clients: false,
     halfOpenFirst: false,
     ours: {},
     theirs: {},

@@ -16,6 +16,11 @@ export const network: readonly Scenario[] = both.flatMap((initiator) => [
   ...families.map(([name, outer, inner]) =>
     scenario(`network/${name}-${initiator}-initiates`, { initiator, connection: { outer, inner } }),
   ),
+  scenario(`network/gateways-${initiator}-initiates`, {
+    initiator,
+    clients: true,
+    connection: { inner: ['ipv4', 'ipv6'] },
+  }),
   scenario(`network/transport-v6-${initiator}-initiates`, {
     initiator,
     connection: { mode: 'transport', outer: 'ipv6' },
