@@ -3,7 +3,6 @@
  * Times are whole seconds as charon has them, 0 is "off". Names follow the keys of swanctl.conf in camelCase.
  */
 
-import type { Mark } from '../kernel/operations.ts'
 import type { Identity, IdentityPattern } from '../pki/identity.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
 
