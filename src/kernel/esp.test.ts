@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { after, afterEach, before, test } from 'node:test'
+import { after, afterEach, before, describe, test } from 'node:test'
 import { Secret } from '../crypto/secret.ts'
 import { type IkeSockets, openIkeSockets } from '../net/ike-sockets.ts'
 import type { KernelEvent, KernelPolicy, KernelSa, KernelSelector, SaCrypto, SaLimits, SaMode } from './operations.ts'
@@ -163,7 +163,7 @@ function tests(): void {
   })
 
   for (const [name, each] of Object.entries(cases))
-    test(`ESP: ${name}`, { skip: reason }, async () => {
+    test(name, { skip: reason }, async () => {
       for (const side of sides) assert.equal(await hosts[side].ask('install', name), 'done')
       ping(each)
       for (const side of sides) {
@@ -174,12 +174,12 @@ function tests(): void {
       }
     })
 
-  test('ESP: an inbound state that was larval before', { skip: reason }, async () => {
+  test('an inbound state that was larval before', { skip: reason }, async () => {
     for (const side of sides) assert.equal(await hosts[side].ask('install-larval', 'AES-GCM-256'), 'done')
     ping({})
   })
 
-  test('ESP: moved states count on', { skip: reason }, async () => {
+  test('moved states count on', { skip: reason }, async () => {
     for (const name of ['AES-CBC and SHA2-256', 'ESN', 'UDP encapsulation']) {
       for (const side of sides) assert.equal(await hosts[side].ask('install', name), 'done')
       ping({})
@@ -201,7 +201,7 @@ function tests(): void {
     }
   })
 
-  test('ESP: limits are told', { skip: reason }, async () => {
+  test('limits are told', { skip: reason }, async () => {
     for (const side of sides) assert.equal(await hosts[side].ask('install-limited', 'AES-GCM-256'), 'done')
     ping({})
     assert.match(
@@ -215,7 +215,7 @@ function tests(): void {
     ip('-n', 'sp-left', 'xfrm', 'state', 'flush')
   })
 
-  test('ESP: a NAT that chooses another port is told', { skip: reason }, async () => {
+  test('a NAT that chooses another port is told', { skip: reason }, async () => {
     for (const side of sides) assert.equal(await hosts[side].ask('install', 'UDP encapsulation'), 'done')
     ping({})
     assert.equal(await hosts.left.ask('move-port', 'UDP encapsulation'), 'done')
@@ -227,7 +227,7 @@ function tests(): void {
     )
   })
 
-  test('ESP: what the kernel refuses', { skip: reason }, async () => {
+  test('what the kernel refuses', { skip: reason }, async () => {
     assert.match(await hosts.left.ask('install-wrong-key'), /^install-sa failed: EINVAL /)
     assert.match(
       await hosts.left.ask('install-offloaded'),
@@ -444,4 +444,4 @@ function policiesOf(side: Side, name: string): KernelPolicy[] {
 // At the end, when all above is initialised.
 const host = process.env['SALLYPORT_ESP_TEST'] as Side | undefined
 if (host !== undefined) await beHost(host)
-else tests()
+else describe('ESP through the kernel', tests)
