@@ -157,7 +157,10 @@ export function* conclude(
   if (SA === undefined || TSi === undefined || TSr === undefined) {
     const refused = errorIn(N)
     const name = refused === undefined ? 'no SA and no selectors' : `${nameOf(NOTIFY, refused.notify)} notify`
-    throw new PeerRefused(refused?.notify ?? 0, `received ${name}, no CHILD_SA built${hint(refused?.notify, draft)}`)
+    throw new PeerRefused(
+      refused?.notify ?? 0,
+      `received ${name}, no CHILD_SA built${hint(refused?.notify, draft, withoutKeyExchange)}`,
+    )
   }
   const selected = accepted(draft.proposals, SA.proposals, childRules(sa, withoutKeyExchange))
   if (selected === undefined) {
@@ -410,10 +413,10 @@ function configuredSelectors(sa: IkeSa): string {
 }
 
 /** What the operator should compare when the peer refused. */
-function hint(type: number | undefined, draft: Draft): string {
+function hint(type: number | undefined, draft: Draft, withoutKeyExchange: boolean): string {
   switch (type) {
     case NOTIFY.NO_PROPOSAL_CHOSEN:
-      return ` (we proposed ${draft.proposals.map((p) => formatProposal(p)).join(', ')})`
+      return ` (we proposed ${draft.proposals.map((p) => formatProposal(shown(p, withoutKeyExchange))).join(', ')})`
     case NOTIFY.TS_UNACCEPTABLE:
       return ` (we offered ${formatSelectors(draft.localTs)} === ${formatSelectors(draft.remoteTs)})`
     default:

@@ -13,6 +13,7 @@
  *   HDR, SK {N(AUTHENTICATION_FAILED)}  -->
  *                      <--  HDR, SK {}
  */
+import { KernelError } from '../../kernel/operations.ts'
 import { formatIdentity, hasWildcards, type Identity } from '../../pki/identity.ts'
 import { EXCHANGE, NOTIFY, nameOf, TRANSFORM_TYPE } from '../../wire/numbers.ts'
 import type { NPayload, Payload } from '../../wire/payloads/index.ts'
@@ -108,7 +109,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
   } catch (error) {
     if (error instanceof ExchangeTimeout) throw error
     const message = error instanceof Error ? error.message : String(error)
-    core.log('IKE', 1, message, sa)
+    if (!(error instanceof KernelError)) core.log('IKE', 1, message, sa)
     core.log('IKE', 1, 'failed to establish CHILD_SA, keeping IKE_SA', sa)
     core.alert('keep-on-child-sa-failure', sa)
     plan.failed(message)
@@ -152,7 +153,8 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     return [...payloads, ...proposal, ...selectors]
   } catch (error) {
     const type = error instanceof Refusal ? error.notify : NOTIFY.NO_PROPOSAL_CHOSEN
-    core.log('IKE', 1, error instanceof Error ? error.message : String(error), sa)
+    // What the kernel refused has been logged where it happened.
+    if (!(error instanceof KernelError)) core.log('IKE', 1, error instanceof Error ? error.message : String(error), sa)
     core.log('IKE', 1, 'failed to establish CHILD_SA, keeping IKE_SA', sa)
     core.alert('keep-on-child-sa-failure', sa)
     return [...payloads, notify(type)]
