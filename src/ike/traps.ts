@@ -52,22 +52,30 @@ export class Traps {
     const trap = yield* this.#prepare(connection, config)
     this.uninstall(connection.name, config.name)
     this.#traps.set(keyOf(connection.name, config.name), trap)
+    // While the kernel was at work the trap may have been taken away, or another one of its name put in its place.
+    const stay = () => {
+      if (this.find(connection.name, config.name) !== trap) throw new LocalFailure('uninstalled while being installed')
+    }
     try {
       for (const policy of trap.policies) {
         const operation = core.policies.add(policy, trap)
         if (operation?.kind === 'install-policy') yield* kernel(operation)
+        stay()
       }
       if (trap.reqid !== undefined && core.settings.installRoutes && config.mode === 'tunnel') {
         const local = yield* sourceFor(connection, trap.remote)
         if (local === undefined) return
-        for (const route of yield* routesFor(core, local, trap.remote, trap)) {
+        const routes = yield* routesFor(core, local, trap.remote, trap)
+        stay()
+        for (const route of routes) {
           trap.routes.push(route)
           const operation = core.policies.addRoute(route, trap)
           if (operation?.kind === 'add-route') yield* kernel(operation)
+          stay()
         }
       }
     } catch (error) {
-      this.uninstall(connection.name, config.name)
+      if (this.find(connection.name, config.name) === trap) this.uninstall(connection.name, config.name)
       throw error
     }
   }

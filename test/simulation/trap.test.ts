@@ -1,8 +1,8 @@
 /** Traps: policies without an SA, for which the kernel asks when the first packet comes. */
 import assert from 'node:assert/strict'
+import { subnet } from './connection.ts'
 import { carries, logged, nothingLeaks, onlyChild, onlySa, own, sameSingleChild } from './expect.ts'
-import type { PairOptions } from './pair.ts'
-import { pair } from './pair.ts'
+import { connectionOf, type PairOptions, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
 
 const trapped: PairOptions = { left: { child: { startAction: { trap: true, start: false } } } }
@@ -126,4 +126,42 @@ scenario('pass and drop policies', () => {
   world.left.command({ kind: 'shutdown' })
   world.settle()
   nothingLeaks(world)
+})
+
+for (const command of [
+  { kind: 'uninstall', child: 'net' },
+  { kind: 'unload-connection', name: 'lab' },
+  { kind: 'shutdown' },
+] as const) {
+  scenario(`${command.kind} while the trap is being installed`, () => {
+    for (let after = 0; after < 8; after++) {
+      const world = pair()
+      world.holdJobs = true
+      world.left.command({ kind: 'load-connection', connection: connectionOf('left', trapped) })
+      for (let i = 0; i < after; i++) {
+        const [job] = world.left.jobs
+        if (job !== undefined) world.left.complete(job)
+      }
+      world.left.command(command)
+      world.finishJobs()
+      nothingLeaks(world)
+    }
+  })
+}
+
+/**
+ * Left's trap is wider than what right allows. The child of the trap and the child that right asks for have the same
+ * selectors, and so one policy: packets of either SA must meet it.
+ */
+scenario('a narrowed child of a trap, and the same child by the peer', () => {
+  const narrow = { child: { localTs: [subnet('10.2.0.0/24')] } }
+  for (const inAdvance of [0, 2, 3]) {
+    const world = pair({ ...trapped, right: narrow })
+    carries(world, world.left)
+    world.finishJobs()
+    world.deliver(inAdvance)
+    world.right.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+    world.settle()
+    for (const host of world.hosts) assert.equal(carries(world, host), 'protected', `${inAdvance} ${host.name}`)
+  }
 })
