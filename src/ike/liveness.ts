@@ -10,22 +10,23 @@ const keepalive = Uint8Array.of(0xff)
 /** Starts what keeps an established IKE SA honest: liveness checks and, behind a NAT, keepalives. */
 export function watch(sa: IkeSa): void {
   const { core, connection } = sa
-  if (core.settings.keepAliveSeconds > 0) scheduleKeepalive(sa, core.settings.keepAliveSeconds * 1000)
+  const keepAliveMs = core.settings.keepAliveSeconds * 1000
+  if (keepAliveMs > 0) scheduleKeepalive(sa, keepAliveMs, keepAliveMs)
   const delayMs = (connection?.dpdDelaySeconds ?? 0) * 1000
   if (delayMs > 0) scheduleCheck(sa, delayMs, delayMs)
 }
 
-/** Nothing was sent for so long: the mapping must not be forgotten. */
-function scheduleKeepalive(sa: IkeSa, intervalMs: number): void {
-  sa.after(intervalMs, () => {
+/** Sends a keepalive when nothing was sent for `intervalMs`: the mapping must not be forgotten. Looks after `inMs`. */
+function scheduleKeepalive(sa: IkeSa, inMs: number, intervalMs: number): void {
+  sa.after(inMs, () => {
     const { core, local, remote } = sa
     const idleMs = core.now - sa.lastSentMs
-    if (!sa.nat.local) return scheduleKeepalive(sa, intervalMs)
-    if (idleMs < intervalMs) return scheduleKeepalive(sa, intervalMs - idleMs)
+    if (!sa.nat.local) return scheduleKeepalive(sa, intervalMs, intervalMs)
+    if (idleMs < intervalMs) return scheduleKeepalive(sa, intervalMs - idleMs, intervalMs)
     core.log('IKE', 1, `sending keep alive to ${remote.address}[${remote.port}]`, sa)
     sa.lastSentMs = core.now
     core.output({ kind: 'send', local, remote, bytes: keepalive })
-    scheduleKeepalive(sa, intervalMs)
+    scheduleKeepalive(sa, intervalMs, intervalMs)
   })
 }
 

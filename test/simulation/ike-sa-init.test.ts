@@ -141,16 +141,24 @@ for (const nat of ['left', 'right', 'both'] as const) {
   })
 }
 
+/** One octet after every 20 s without anything else (RFC 3948 §4); the other side has nothing to keep. */
 scenario('the host behind the NAT keeps the mapping alive', () => {
   const world = established({ nat: 'left' })
-  const before = world.left.sent.length
+  world.wait(10)
+  world.left.command({ kind: 'terminate', select: { child: 'net' }, force: false, timeoutMs: 0 })
+  world.settle()
+  const start = world.now
+  const [ours, theirs] = world.hosts.map(({ sent }) => sent.length)
   world.wait(65, { deliver: false })
-  const keepalives = world.left.sent.slice(before)
   assert.deepEqual(
-    keepalives.map(({ bytes }) => [...bytes]),
-    [[0xff], [0xff], [0xff]],
+    world.left.sent.slice(ours).map(({ bytes, atMs }) => [(atMs - start) / 1000, ...bytes]),
+    [
+      [20, 0xff],
+      [40, 0xff],
+      [60, 0xff],
+    ],
   )
-  assert.deepEqual(world.right.sent.length, 2)
+  assert.equal(world.right.sent.length, theirs)
 })
 
 scenario('the NAT forgets the mapping: ESP from the new port moves the SA', () => {
