@@ -186,7 +186,6 @@ export function* conclude(
   const agreement = agree(selected, transport ? 'transport' : 'tunnel', localTs, remoteTs)
   return yield* establish(sa, {
     ...(draft.old && { old: draft.old }),
-    plan: draft.plan,
     uniqueId: draft.uniqueId,
     config,
     agreement,
@@ -302,7 +301,6 @@ function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: boolean, ol
 }
 
 interface Establishment {
-  readonly plan?: ChildPlan
   readonly config: ChildConfig
   readonly uniqueId: number
   readonly agreement: ChildAgreement
@@ -317,7 +315,7 @@ interface Establishment {
 /** Derives the keys, installs states and policies, and makes the child the IKE SA's own. */
 function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   const { core, keys, suite } = sa
-  const { plan, config, uniqueId, agreement, spi, seed, initiator, old } = options
+  const { config, uniqueId, agreement, spi, seed, initiator, old } = options
   assert(keys && suite, 'a Child SA comes from an IKE SA with keys')
   const { encr, encrKeyBits, integ } = agreement.suite
   const keymat = childKeymat({ prf: suite.prf, d: keys.d, ...seed, encr, keyBits: encrKeyBits, integ })
@@ -325,11 +323,12 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
     ? [keymat.initiator, keymat.responder]
     : [keymat.responder, keymat.initiator]
   const { localTs, remoteTs } = agreement
-  const inherited = old?.reqid ?? plan?.reqid
+  // The child of a trap shares its reqid when it has its selectors. One that was narrowed has policies of its own, and
+  // they must agree with those of every other child with these selectors.
   const reqid =
-    inherited === undefined
+    old === undefined
       ? core.reqids.acquire(reqidKey(localTs, remoteTs, config), config.reqid)
-      : core.reqids.share(inherited)
+      : core.reqids.share(old.reqid)
   const spiOut = new DataView(agreement.selected.spi.slice().buffer).getUint32(0)
   const child = new ChildSa({ uniqueId, config, reqid, spiIn: spi.spi, spiOut, agreement })
   using undo = new DisposableStack()
