@@ -153,8 +153,9 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     return [...payloads, ...proposal, ...selectors]
   } catch (error) {
     const type = error instanceof Refusal ? error.notify : NOTIFY.NO_PROPOSAL_CHOSEN
-    // What the kernel refused has been logged where it happened.
-    if (!(error instanceof KernelError)) core.log('IKE', 1, error instanceof Error ? error.message : String(error), sa)
+    // What the kernel refused to install has been logged where it happened.
+    const logged = error instanceof KernelError && error.operation !== 'allocate-spi'
+    if (!logged) core.log('IKE', 1, error instanceof Error ? error.message : String(error), sa)
     core.log('IKE', 1, 'failed to establish CHILD_SA, keeping IKE_SA', sa)
     core.alert('keep-on-child-sa-failure', sa)
     return [...payloads, notify(type)]
