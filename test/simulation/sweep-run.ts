@@ -360,7 +360,7 @@ function packet(world: World, from: Host): void {
   const selected = local !== undefined && remote !== undefined
   const carried = selected ? world.carry(from, packetOf(local, remote)) : carries(world, from)
   world.ladder.note(from.name, `* a packet: ${carried}`, world.now)
-  checkCarried(carried, from, selected && from.jobs.length === 0)
+  checkCarried(carried, from, world.peer(from), selected && from.jobs.length === 0)
 }
 
 /** Somebody else begins an IKE SA with each host that is being spoken to, so that cookies are demanded. */
