@@ -57,7 +57,7 @@ export const connectionKeys: KeyTable<ConnectionDraft> = {
   version: field('version', parseVersion, { syntax: '0, 1 or 2', default: '2' }),
   local_addrs: addresses('local'),
   remote_addrs: addresses('remote'),
-  local_port: field('localPort', parsePort, { syntax: 'port', default: '500' }),
+  local_port: field('localPort', parsePort, { syntax: 'port', default: 'charon.port' }),
   remote_port: field('remotePort', parsePort, { syntax: 'port', default: '500' }),
   proposals: items((draft, bytes) => void draft.proposals.push(...parseProposals('IKE', textOf(bytes))), {
     syntax: 'IKE proposal',

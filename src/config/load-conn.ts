@@ -31,9 +31,15 @@ export interface LoadedConnection {
 
 /**
  * @param files where `cert { file = … }` is read from
+ * @param portIke the port of our socket, which `local_port` is by default
  * @throws ConfigError whose message is charon's text for `errmsg`; the detail is its `cause`
  */
-export function loadConnection(name: string, tree: Tree, files: ConfigFiles = diskFiles()): LoadedConnection {
+export function loadConnection(
+  name: string,
+  tree: Tree,
+  files: ConfigFiles = diskFiles(),
+  portIke = 500,
+): LoadedConnection {
   const draft = newConnectionDraft()
   const notes: string[] = []
   const rounds = { local: [] as RoundDraft[], remote: [] as RoundDraft[] }
@@ -53,7 +59,7 @@ export function loadConnection(name: string, tree: Tree, files: ConfigFiles = di
     remoteAddresses: remote.patterns.length > 0 ? remote.patterns : [{ kind: 'any' }],
     localAddressTexts: local.texts.length > 0 ? local.texts : ['%any'],
     remoteAddressTexts: remote.texts.length > 0 ? remote.texts : ['%any'],
-    localPort: draft.localPort ?? 500,
+    localPort: draft.localPort ?? portIke,
     remotePort: draft.remotePort ?? 500,
     proposals: proposals.length > 0 ? proposals : defaultProposals('IKE'),
     vips: draft.vips,

@@ -35,6 +35,8 @@ export interface Daemon {
   readonly program: Program
   readonly credentials: CredentialSet
   readonly counters?: Counters
+  /** The port of our IKE socket, for connections that name none; 500 when it is left out. */
+  readonly portIke?: number
   /**
    * Has the core carry out a command. `tracking` is called with the unique id of each IKE SA that it works on, before
    * the log entries of that SA. Never rejects for what the core refuses: that is an answer.

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
@@ -362,8 +363,13 @@ test('URIs', () => {
 })
 
 test('over TCP', async () => {
-  const server = await listenVici({ uri: 'tcp://127.0.0.1:45021', daemon: scriptedDaemon() })
-  const client = await ViciClient.connect('tcp://127.0.0.1:45021')
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const uri = `tcp://127.0.0.1:${(probe.address() as AddressInfo).port}`
+  probe.close()
+  await once(probe, 'close')
+  const server = await listenVici({ uri, daemon: scriptedDaemon() })
+  const client = await ViciClient.connect(uri)
   assert.equal(findText(await client.request('version'), 'daemon'), 'charon-systemd')
   await client[Symbol.asyncDispose]()
   await server.close()

@@ -229,7 +229,6 @@ test('initiate and terminate as commands, with charon’s numbers', async () => 
   const { daemon, run, lastLog } = setup()
   await run('initiate', value('child', 'c'), value('ike', 'i'), value('timeout', '0x10'), value('init-limits', 'yes'))
   assert.deepEqual(daemon.commands.at(-1), { kind: 'initiate', ike: 'i', child: 'c', timeoutMs: 16, initLimits: true })
-  assert.equal(lastLog(), "vici initiate CHILD_SA 'c'")
   await run('terminate', value('child', 'c'), value('child-id', 5), value('ike-id', 3), value('timeout', 'x'))
   assert.deepEqual(daemon.commands.at(-1), {
     kind: 'terminate',
@@ -240,6 +239,23 @@ test('initiate and terminate as commands, with charon’s numbers', async () => 
   assert.equal(lastLog(), "vici terminate CHILD_SA 'c' #5 of IKE_SA #3")
   await run('rekey', value('ike', 'i'), value('reauth', 'YES'))
   assert.deepEqual(daemon.commands.at(-1), { kind: 'rekey', select: { ike: 'i' }, reauth: true })
+})
+
+test('local_port is by default the port of our socket', async () => {
+  for (const [portIke, text, expected] of [
+    [15500, undefined, 15500],
+    [15500, '4000', 4000],
+    [undefined, undefined, 500],
+    [15500, '0', 0],
+  ] as const) {
+    const { daemon, context } = setup()
+    const known = portIke === undefined ? daemon : { ...daemon, portIke }
+    const handler = commands.get('load-conn') ?? assert.fail()
+    const message = [section('x', text === undefined ? [] : [value('local_port', text)])]
+    await handler({ message, broken: false, stream: async () => undefined }, { ...context, daemon: known })
+    const command = daemon.commands.at(-1)
+    assert.equal(command?.kind === 'load-connection' && command.connection.localPort, expected)
+  }
 })
 
 test('certificates in a connection become known', async () => {

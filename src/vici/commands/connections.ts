@@ -13,7 +13,7 @@ export const loadConn: Handler = async ({ message, broken }, context) => {
   for (const item of message) {
     if (item.kind !== 'section') continue
     try {
-      const { connection, notes } = loadConnection(item.name, item.items, context.files)
+      const { connection, notes } = loadConnection(item.name, item.items, context.files, daemon.portIke)
       for (const note of notes) daemon.log(configLog(note))
       const before = daemon.credentials.credentials()
       daemon.credentials.addFromConnection(connection, parseCertificate)

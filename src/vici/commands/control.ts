@@ -10,7 +10,6 @@ export const initiate: Handler = async (request, context) => {
   const ike = findText(message, 'ike')
   if (child === undefined && ike === undefined) return failure('missing configuration name')
   const what = child === undefined ? `IKE_SA '${ike}'` : `CHILD_SA '${child}'`
-  context.daemon.log(configLog(`vici initiate ${what}`))
   const timeoutMs = findInt(message, 'timeout')
   const answer = await withControlLog(request, context, timeoutMs >= 0, {
     kind: 'initiate',
@@ -65,7 +64,6 @@ async function policy(kind: 'install' | 'uninstall', message: Tree, { daemon }: 
   const child = findText(message, 'child')
   const ike = findText(message, 'ike')
   if (child === undefined) return failure('missing configuration name')
-  daemon.log(configLog(`vici ${kind} '${child}'`))
   const answer = await daemon.command({ kind, child, ...(ike !== undefined && { ike }) })
   return outcome(answer, kind === 'install' ? `installing policy '${child}' failed` : `policy '${child}' not found`)
 }
