@@ -55,7 +55,7 @@ export function twinsAgree(world: World): void {
 
 /**
  * A host without work in progress: every SA in the kernel belongs to a Child SA that the core lists, every Child SA
- * that is INSTALLED has both its SAs, larval states belong to an exchange, policies to a Child SA or a trap.
+ * that is INSTALLED has its SAs, larval states belong to an exchange, policies to a Child SA or a trap.
  */
 export function kernelHasAnOwner(host: Host): void {
   const { name, kernel } = host
@@ -66,9 +66,13 @@ export function kernelHasAnOwner(host: Host): void {
   for (const state of installed(host)) {
     if (!listed.has(state.spi)) throw new Violation(`${name}: nobody owns ${describeState(state)}`)
   }
-  for (const { state, spiIn, spiOut, name: child } of children) {
+  for (const { state, spiIn, spiOut, name: child, reqid } of children) {
     if (state !== 'INSTALLED') continue
-    for (const spi of [spiIn, spiOut]) {
+    // RFC 7296 §2.8: the responder of a rekeying goes on sending with the old SA until it is deleted.
+    const successor = children.some(
+      (other) => other.spiOut !== spiOut && other.reqid === reqid && there.has(other.spiOut),
+    )
+    for (const spi of successor ? [spiIn] : [spiIn, spiOut]) {
       if (!there.has(spi)) throw new Violation(`${name}: the kernel has no ${spi.toString(16)} of ${child}`)
     }
   }

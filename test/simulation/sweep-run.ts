@@ -64,6 +64,10 @@ export const marks: Readonly<Record<string, RegExp>> = {
   'initial contact': /received INITIAL_CONTACT/,
   acquire: /creating acquire job/,
   'kernel refused': /failed: (ENOMEM|EPERM|EPROTONOSUPPORT)/,
+  'Child SA rekeyed': /generating CREATE_CHILD_SA response \d+ \[ (?!N\().*TSi/,
+  'IKE SA rekeyed': /IKE_SA .* rekeyed between/,
+  'told to try later': /N\(TEMP_FAIL\)/,
+  'liveness checked': /sending DPD request/,
   'DELETE of a child': /received DELETE for ESP/,
   'DELETE of an IKE SA': /received DELETE for IKE_SA/,
   'DELETE of what is gone': /CHILD_SA not found/,
@@ -103,6 +107,12 @@ type ActionName =
   | 'the network is back'
   | 'the left kernel refuses'
   | 'the right kernel refuses'
+  | 'left rekeys the child'
+  | 'right rekeys the child'
+  | 'both rekey the child'
+  | 'left rekeys the IKE SA'
+  | 'right rekeys the IKE SA'
+  | 'both rekey the IKE SA'
   | 'an old datagram comes again'
   | 'left installs a trap'
   | 'left uninstalls a trap'
@@ -152,6 +162,22 @@ const actionTable: Readonly<Record<ActionName, Action>> = {
   },
   'the left kernel refuses': { weight: 1, act: ({ left }, draw) => refuse(left, draw) },
   'the right kernel refuses': { weight: 1, act: ({ right }, draw) => refuse(right, draw) },
+  'left rekeys the child': { weight: 2, act: ({ left }) => rekey(left, { child: 'net' }) },
+  'right rekeys the child': { weight: 2, act: ({ right }) => rekey(right, { child: 'net' }) },
+  'both rekey the child': {
+    weight: 2,
+    act: ({ hosts }) => {
+      for (const host of hosts) rekey(host, { child: 'net' })
+    },
+  },
+  'left rekeys the IKE SA': { weight: 2, act: ({ left }) => rekey(left, { ike: 'lab' }) },
+  'right rekeys the IKE SA': { weight: 2, act: ({ right }) => rekey(right, { ike: 'lab' }) },
+  'both rekey the IKE SA': {
+    weight: 2,
+    act: ({ hosts }) => {
+      for (const host of hosts) rekey(host, { ike: 'lab' })
+    },
+  },
   'an old datagram comes again': {
     weight: 3,
     act: ({ net, now }, draw) => {
@@ -195,6 +221,10 @@ function initiate(host: Host): void {
 
 function terminate(host: Host, select: SaSelector, draw: Draw): void {
   host.command({ kind: 'terminate', select, force: draw.chance(0.1), timeoutMs: 0 })
+}
+
+function rekey(host: Host, select: SaSelector): void {
+  host.command({ kind: 'rekey', select, reauth: false })
 }
 
 function refuse({ kernel }: Host, draw: Draw): void {
@@ -250,7 +280,13 @@ function drawPlan(draw: Draw, seed: number): Plan {
       retransmitTries: draw.pick([5, 5, 3]),
       preferConfiguredProposals: draw.chance(0.8),
     },
-    connection: { mobike: draw.chance(0.7), encap: draw.chance(0.1) },
+    connection: {
+      mobike: draw.chance(0.7),
+      encap: draw.chance(0.1),
+      dpdDelaySeconds: draw.pick([0, 0, 10]),
+      ...(draw.chance(0.2) && { rekeySeconds: 90, randSeconds: 20, overSeconds: 30 }),
+    },
+    child: { ...(draw.chance(0.2) && { lifetimeSeconds: { rekey: 60, life: 80, rand: 20 } }) },
   }
   const calm = draw.chance(0.15)
   const loss = calm ? 0 : draw.pick([0, 0.05, 0.2, 0.4])
@@ -394,6 +430,14 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
   sameSingleChild(world)
   assert.equal(onlySa(world.left).initiator, true)
   assert.equal(onlyChild(world.left).state, 'INSTALLED')
+  for (const host of world.hosts) {
+    for (const select of [{ child: 'net' }, { ike: 'lab' }]) {
+      world.ladder.note(host.name, `* rekey ${JSON.stringify(select)}`, world.now)
+      rekey(host, select)
+      runFor(world, draw, 20)
+      sameSingleChild(world)
+    }
+  }
   world.ladder.note('left', '* both shut down', world.now)
   for (const host of world.hosts) host.command({ kind: 'shutdown' })
   runFor(world, draw, 400)
