@@ -70,7 +70,7 @@ export const connectionKeys: KeyTable<ConnectionDraft> = {
   }),
   aggressive: ignored(parseBool, { syntax: 'bool', default: 'no' }),
   pull: ignored(parseBool, { syntax: 'bool', default: 'yes' }),
-  dscp: field('dscp', parseDscp, { syntax: 'six binary digits', default: '000000' }),
+  dscp: field('dscp', parseDscp, { syntax: 'six binary digits', default: '000000', support: 'kept' }),
   encap: field('encap', parseBool, { syntax: 'bool', default: 'no' }),
   mobike: field('mobike', parseBool, { syntax: 'bool', default: 'yes' }),
   dpd_delay: field('dpdDelaySeconds', parseTime, { syntax: 'time', default: '0s' }),
@@ -82,6 +82,7 @@ export const connectionKeys: KeyTable<ConnectionDraft> = {
   childless: field('childless', parseKeywordOf(['allow', 'prefer', 'force', 'never']), {
     syntax: 'allow, prefer, force, never',
     default: 'allow',
+    support: 'kept',
   }),
   send_certreq: field('sendCertreq', parseBool, { syntax: 'bool', default: 'yes' }),
   send_cert: field('sendCert', parseKeywordOf(['ifasked', 'always', 'never']), {

@@ -274,6 +274,22 @@ test('what is odd but accepted is noted', () => {
   assert.deepEqual(notes('local { auth = eap-foo }'), ['unknown or invalid EAP method: foo'])
 })
 
+test('what is asked for and not done yet is named, what asks for nothing is not', () => {
+  const text = `pools = p
+    childless = allow
+    ppk_required = no
+    remote { revocation = strict }
+    children { net { updown = x
+      dpd_action = clear
+      close_action = trap } }`
+  assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, [
+    'pools',
+    'remote.revocation',
+    'children.net.updown',
+    'children.net.close_action',
+  ])
+})
+
 test('raw public keys are kept as SubjectPublicKeyInfo', () => {
   const { publicKey } = generateKeyPairSync('ed25519')
   const pem = new TextEncoder().encode(String(publicKey.export({ format: 'pem', type: 'spki' })))

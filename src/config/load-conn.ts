@@ -5,7 +5,7 @@
 import { parseCertificate } from '../pki/certificate.ts'
 import { formatIdentity, ID, identityFromName } from '../pki/identity.ts'
 import { DecodeError } from '../wire/errors.ts'
-import { childKeys, newChildDraft } from './child-keys.ts'
+import { type ChildDraft, childKeys, newChildDraft } from './child-keys.ts'
 import { ConfigError } from './config-error.ts'
 import type { AuthRound, ChildConfig, Connection } from './connection.ts'
 import { connectionKeys, newConnectionDraft } from './connection-keys.ts'
@@ -27,6 +27,8 @@ export interface LoadedConnection {
   readonly connection: Connection
   /** What is accepted although it is hardly meant, for the log. */
   readonly notes: readonly string[]
+  /** Keys that ask for something that is not done yet, as `children.net.updown`. Operators must see them. */
+  readonly withoutEffect: readonly string[]
 }
 
 /**
@@ -44,12 +46,28 @@ export function loadConnection(
   const notes: string[] = []
   const rounds = { local: [] as RoundDraft[], remote: [] as RoundDraft[] }
   const children: ChildConfig[] = []
-  readKeys(tree, connectionKeys, draft, (section, inner) => {
+  const withoutEffect: string[] = []
+  const below = (path: string, keys: readonly string[]) => withoutEffect.push(...keys.map((key) => `${path}.${key}`))
+  const own = readKeys(tree, connectionKeys, draft, (section, inner) => {
     const lower = section.toLowerCase()
-    if (lower.startsWith('local')) rounds.local.push(readRound(inner, files, notes))
-    else if (lower.startsWith('remote')) rounds.remote.push(readRound(inner, files, notes))
-    else if (lower === 'children') children.push(...readChildren(inner))
-    else throw new ConfigError(`invalid section: ${section}`)
+    const side = lower.startsWith('local') ? 'local' : lower.startsWith('remote') ? 'remote' : undefined
+    if (side !== undefined) {
+      const round = newRoundDraft()
+      below(section, readRound(inner, round, files))
+      notes.push(...(round.auth?.notes ?? []))
+      rounds[side].push(round)
+    } else if (lower === 'children') {
+      // Values beside the children are passed over, and sections inside them, as charon does.
+      for (const item of inner) {
+        if (item.kind !== 'section') continue
+        const child = newChildDraft()
+        below(
+          `children.${item.name}`,
+          readKeys(item.items, childKeys, child, () => undefined),
+        )
+        children.push(childConfig(item.name, child))
+      }
+    } else throw new ConfigError(`invalid section: ${section}`)
   })
   const { local, remote, version, proposals, ppkId, ifIdIn, ifIdOut } = draft
   const connection: Connection = {
@@ -85,12 +103,11 @@ export function loadConnection(
     remote: authRounds('remote', rounds.remote, notes),
     children,
   }
-  return { connection, notes }
+  return { connection, notes, withoutEffect: [...own, ...withoutEffect] }
 }
 
-function readRound(tree: Tree, files: ConfigFiles, notes: string[]): RoundDraft {
-  const draft = newRoundDraft()
-  readKeys(tree, roundKeys, draft, (section, inner) => {
+function readRound(tree: Tree, draft: RoundDraft, files: ConfigFiles): readonly string[] {
+  return readKeys(tree, roundKeys, draft, (section, inner) => {
     const lower = section.toLowerCase()
     const target = lower.startsWith('cert')
       ? draft.certificates
@@ -100,8 +117,6 @@ function readRound(tree: Tree, files: ConfigFiles, notes: string[]): RoundDraft 
     if (target === undefined) throw new ConfigError(`invalid section: ${section}`)
     target.push(...readCertificateSection(section, inner, files))
   })
-  notes.push(...(draft.auth?.notes ?? []))
-  return draft
 }
 
 function readCertificateSection(section: string, tree: Tree, files: ConfigFiles): readonly Uint8Array[] {
@@ -154,14 +169,7 @@ function roundId(side: 'local' | 'remote', draft: RoundDraft, notes: string[]): 
   return id
 }
 
-/** Values beside the children are passed over, and sections inside them, as charon does. */
-function readChildren(tree: Tree): ChildConfig[] {
-  return tree.flatMap((item) => (item.kind === 'section' ? [readChild(item.name, item.items)] : []))
-}
-
-function readChild(name: string, tree: Tree): ChildConfig {
-  const draft = newChildDraft()
-  readKeys(tree, childKeys, draft, () => undefined)
+function childConfig(name: string, draft: ChildDraft): ChildConfig {
   const { ahProposals, espProposals, localTs, remoteTs } = draft
   const dynamic = { kind: 'dynamic', protocol: 0, startPort: 0, endPort: 65535 } as const
   const none = { trap: false, start: false }

@@ -34,7 +34,7 @@ export const roundKeys: KeyTable<RoundDraft> = {
   eap_id: field('eapId', parseIdentity, { syntax: 'identity', default: 'id', support: 'kept' }),
   aaa_id: field('aaaId', parseIdentity, { syntax: 'identity', default: 'remote id', support: 'kept' }),
   xauth_id: ignored(parseIdentity, { syntax: 'identity', default: 'id' }),
-  ca_id: field('caId', parseIdentity, { syntax: 'identity', default: '', support: 'kept' }),
+  ca_id: field('caId', parseIdentity, { syntax: 'identity', default: '' }),
   certs: items((draft, bytes) => void draft.certificates.push(...certificateDers(bytes)), {
     syntax: 'certificate',
     default: '',

@@ -56,6 +56,11 @@ test('load-cert checks in order, and a CA becomes an anchor whatever its flag', 
     await run('load-cert', value('type', 'x509ca'), value('data', endEntity)),
     'success=no errmsg=ca certificate lacks CA basic constraint, rejected',
   )
+  assert.equal(
+    await run('load-cert', value('type', 'X509_CRL'), value('data', 'junk')),
+    'success=no errmsg=parsing X509_CRL certificate failed',
+  )
+  assert.equal(await run('load-cert', value('type', 'x509crl'), value('data', Uint8Array.of(0x30, 0))), 'success=yes')
   const { anchors, certificates } = daemon.credentials.credentials()
   assert.deepEqual(
     [anchors, certificates].map((found) => found.map(({ subjectText }) => subjectText)),

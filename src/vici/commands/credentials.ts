@@ -3,6 +3,7 @@ import type { SharedSecret } from '../../config/connection.ts'
 import type { CertificateFlag, CertificateType } from '../../config/credential-set.ts'
 import { findList, findText, findValue, flag, list, printable, type Tree, value } from '../../config/tree.ts'
 import { type Certificate, certificatesFrom, isCa } from '../../pki/certificate.ts'
+import { DerReader } from '../../pki/der.ts'
 import { formatIdentity, matchIdentity, parseIdentity, parseIdentityPattern } from '../../pki/identity.ts'
 import { loadPrivateKey, loadPublicKey, PassphraseMissing, publicKeyId, publicKeyInfo } from '../../pki/keys.ts'
 import { decodePem, isPem } from '../../pki/pem.ts'
@@ -148,19 +149,19 @@ export const listCerts: Handler = async ({ message, stream }, { daemon }) => {
   const blobs = async (wanted: CertificateType) => {
     if (subject !== undefined || (type !== 'ANY' && type !== wanted)) return
     for (const blob of credentials.blobs) {
-      if (blob.type !== wanted) continue
+      if (blob.type !== wanted || blob.der.length > maxValueBytes) continue
       const owned = wanted === 'PUBKEY' && credentials.hasKey(publicKeyId(loadPublicKey(blob.der)))
-      await stream('list-cert', certificateFields([value('type', wanted), ...flag('has_privkey', owned)], blob.der))
+      await stream('list-cert', [value('type', wanted), ...flag('has_privkey', owned), value('data', blob.der)])
     }
   }
   await blobs('PUBKEY')
   if (type === 'ANY' || type === 'X509') {
     for (const listed of flags.filter((known) => wantedFlag === 'ANY' || known === wantedFlag)) {
       for (const { certificate, flag: own } of allCertificates(credentials)) {
-        if (own !== listed || !speaksFor(certificate, subject)) continue
+        if (own !== listed || certificate.der.length > maxValueBytes || !speaksFor(certificate, subject)) continue
         const owned = credentials.hasKey(certificate.publicKeyId)
         const fields = [value('type', 'X509'), value('flag', own), ...flag('has_privkey', owned)]
-        await stream('list-cert', certificateFields(fields, certificate.der))
+        await stream('list-cert', [...fields, value('data', certificate.der)])
       }
     }
   }
@@ -175,11 +176,6 @@ function allCertificates(
   const known = new Set(loaded.map(({ certificate }) => certificate.fingerprint))
   const more = set.authorities.filter(({ certificate }) => !known.has(certificate.fingerprint))
   return [...loaded, ...more.map(({ certificate }) => ({ certificate, flag: 'CA' as const }))]
-}
-
-/** A value above 64 KiB cannot be sent; such a certificate is not listed. */
-function certificateFields(fields: Tree, der: Uint8Array): Tree {
-  return [...fields, value('data', der)]
 }
 
 function speaksFor(certificate: Certificate, subject: string | undefined): boolean {
@@ -207,15 +203,20 @@ function sharedOwners(message: Tree): SharedSecret['owners'] | undefined {
 }
 
 function derOf(data: Uint8Array): Uint8Array {
-  if (!isPem(data)) return Uint8Array.from(data)
-  const [block] = decodePem(data)
-  if (block === undefined) throw new DecodeError('PEM', 0, 'there is no block in the text')
-  return block.der
+  const der = isPem(data) ? decodePem(data)[0]?.der : data
+  if (der === undefined) throw new DecodeError('PEM', 0, 'there is no block in the text')
+  const reader = DerReader.over(der, 'data')
+  reader.sequence('data')
+  reader.end('data')
+  return Uint8Array.from(der)
 }
 
 function isType(text: string): boolean {
   return certificateTypes.some((known) => known === text.toUpperCase())
 }
+
+/** A longer value cannot be sent; such a certificate is not listed. */
+const maxValueBytes = 0xffff
 
 const certificateTypes: readonly CertificateType[] = ['X509', 'X509_AC', 'X509_CRL', 'OCSP_RESPONSE', 'PUBKEY']
 const flags: readonly CertificateFlag[] = ['NONE', 'CA', 'AA', 'OCSP']
