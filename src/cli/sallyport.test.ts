@@ -17,6 +17,7 @@ async function against(daemon: ScriptedDaemon) {
   const uri = `unix://${join(directory, 'vici')}`
   const server = await listenVici({ uri, daemon })
   return {
+    server,
     async call(...argv: string[]) {
       let out = ''
       let err = ''
@@ -26,7 +27,7 @@ async function against(daemon: ScriptedDaemon) {
       return { exit, out, err }
     },
     async [Symbol.asyncDispose]() {
-      await server.close()
+      await server.close().catch(() => undefined)
       rmSync(directory, { recursive: true })
     },
   }
@@ -111,6 +112,23 @@ test('version and list-conns', async () => {
   await using cli = await against(scriptedDaemon())
   assert.equal((await cli.call('version')).out, 'charon-systemd 6.1.0 (Linux, 6.1, x86_64)\n')
   assert.equal((await cli.call('list-conns')).out, 'no connections are loaded\n')
+})
+
+test('log follows the daemon until it goes', async () => {
+  const daemon = scriptedDaemon()
+  await using cli = await against(daemon)
+  const registered = new Promise<void>((resolve) => {
+    daemon.subscribe({ log: ({ message }) => /registered for: log/.test(message) && resolve() })
+  })
+  const following = cli.call('log')
+  await registered
+  daemon.log({ group: 'IKE', level: 1, message: 'hello' })
+  // A second client's round trip: what was written to the first one before it has been flushed.
+  await cli.call('version')
+  await cli.server.close()
+  const { exit, out, err } = await following
+  assert.deepEqual([exit, out], [1, '00[IKE] hello\n'])
+  assert.match(err, /the daemon closed the connection/)
 })
 
 test('no daemon: the errno as status, and how to start it', async () => {

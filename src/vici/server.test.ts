@@ -303,7 +303,12 @@ test('a file that is no socket is not removed', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'vici-'))
   const path = join(directory, 'charon.vici')
   writeFileSync(path, 'precious')
-  await assert.rejects(listenVici({ uri: `unix://${path}`, daemon: scriptedDaemon() }), { code: 'EADDRINUSE' })
+  await assert.rejects(
+    listenVici({ uri: `unix://${path}`, daemon: scriptedDaemon() }),
+    /EADDRINUSE; something else is there/,
+  )
+  const nowhere = listenVici({ uri: `unix://${directory}/no/vici`, daemon: scriptedDaemon() })
+  await assert.rejects(nowhere, /cannot open the control socket unix:.*EACCES; its directory is missing/)
   rmSync(directory, { recursive: true })
 })
 

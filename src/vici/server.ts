@@ -1,8 +1,8 @@
 /** The control socket: accepts clients and hands their requests to the commands. */
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
-import type { ConfigFiles } from '../config/files.ts'
-import { diskFiles } from '../config/files.ts'
+import { ConfigError } from '../config/config-error.ts'
+import { type ConfigFiles, diskFiles } from '../config/files.ts'
 import type { Tree } from '../config/tree.ts'
 import type { LogEntry } from '../ike/output.ts'
 import { logFields } from './commands/control.ts'
@@ -29,7 +29,7 @@ export interface ViciServerOptions {
 
 /**
  * Listens at `uri`. A UNIX socket is made with mode 0660; one that lies in the way is removed.
- * @throws ConfigError for a URI that is none, and what `listen` rejects with, e.g. EACCES
+ * @throws ConfigError when it cannot listen there, with the cure
  */
 export async function listenVici(options: ViciServerOptions): Promise<ViciServer> {
   const { daemon, env = process.env } = options
@@ -42,7 +42,18 @@ export async function listenVici(options: ViciServerOptions): Promise<ViciServer
     sessions.add(session)
   })
   if (uri.kind === 'unix') removeSocket(uri.path)
-  await listening(server, () => server.listen(listenOptions(uri, env)))
+  try {
+    await listening(server, () => server.listen(listenOptions(uri, env)))
+  } catch (error) {
+    if (error instanceof ConfigError) throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    const cure = cures[code ?? ''] ?? 'choose another with charon.plugins.vici.socket in strongswan.conf'
+    throw new ConfigError(
+      `cannot open the control socket ${options.uri}: ${code ?? message}; ${cure}`,
+      undefined,
+      error,
+    )
+  }
   if (uri.kind === 'unix') chmodSync(uri.path, 0o660)
   const broadcast = (name: string, message: () => Tree) => {
     let packet: Uint8Array | undefined
@@ -71,6 +82,12 @@ export async function listenVici(options: ViciServerOptions): Promise<ViciServer
       await closed
     },
   }
+}
+
+const cures: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'something else is there: remove it, or stop the daemon that listens there',
+  // libuv makes ENOENT of bind(2) an EACCES.
+  EACCES: 'its directory is missing or may not be written to: create it, or run the daemon as root',
 }
 
 /** Makes the socket without rights for others from the first moment; the umask is the process's, so only for the call. */
