@@ -4,7 +4,7 @@
  */
 import { keyTypeOf, loadPrivateKey, PassphraseMissing } from '../pki/keys.ts'
 import { DecodeError } from '../wire/errors.ts'
-import { ConfigError } from './config-error.ts'
+import { ConfigError, type Place } from './config-error.ts'
 import type { ConfigFiles } from './files.ts'
 import { type Conf, type ConfSection, type ConfValue, confText, readConf } from './grammar.ts'
 import { list, section, type Tree, type TreeItem, value } from './tree.ts'
@@ -14,6 +14,8 @@ import { parseSecret } from './values.ts'
 export interface LoadRequest {
   readonly command: 'load-cert' | 'load-key' | 'load-shared' | 'load-authority' | 'load-pool' | 'load-conn'
   readonly source: string
+  /** Where the section begins. */
+  readonly place?: Place
   readonly message: Tree
 }
 
@@ -122,7 +124,7 @@ function subsections(root: ConfSection, name: string): readonly ConfSection[] {
 /** Adds a request, or what is wrong with the section it would have come from. */
 function request(reading: Reading, command: LoadRequest['command'], conf: ConfSection, make: () => Tree): void {
   try {
-    reading.requests.push({ command, source: conf.name, message: make() })
+    reading.requests.push({ command, source: conf.name, place: conf.place, message: make() })
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     reading.problems.push(error)

@@ -1,4 +1,5 @@
 /** What `swanctl --load-all` does, done by the daemon itself at its start, through the same commands. */
+import { formatPlace } from '../config/config-error.ts'
 import type { LoadRequest, SwanctlReading } from '../config/swanctl.ts'
 import { findText } from '../config/tree.ts'
 import { commands } from './commands/index.ts'
@@ -25,10 +26,11 @@ export async function loadAll(reading: SwanctlReading, context: Context): Promis
   return { loaded, problems }
 }
 
-async function load({ command, source, message }: LoadRequest, context: Context): Promise<string | undefined> {
+async function load({ command, source, place, message }: LoadRequest, context: Context): Promise<string | undefined> {
   const handler = commands.get(command)
   if (handler === undefined) return `there is no command '${command}'`
   const response = await handler({ message, broken: false, stream: async () => undefined }, context)
   if (findText(response, 'success') === 'yes') return undefined
-  return `${command} of '${source}' failed: ${findText(response, 'errmsg') ?? 'no reason given'}`
+  const at = place === undefined ? '' : `${formatPlace(place)}: `
+  return `${at}${command} of '${source}' failed: ${findText(response, 'errmsg') ?? 'no reason given'}`
 }
