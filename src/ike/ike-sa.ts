@@ -29,9 +29,10 @@ import { RequestWindow, ResponseWindow, retransmitDelayMs } from './window.ts'
 export interface Task {
   /** charon's task names, for listings. */
   readonly names: readonly string[]
-  readonly script: () => Script<void>
+  /** Is given the SA that it runs on: a rekeyed IKE SA hands over the work that has not begun. */
+  readonly script: (sa: IkeSa) => Script<void>
   /** Called when the script threw, or when the SA went before or while it ran (`error` is undefined then). */
-  readonly failed: (error: Error | undefined) => void
+  readonly failed: (error: Error | undefined, sa: IkeSa) => void
   readonly done?: () => void
   /** The child this is about, to find duplicates. */
   readonly child?: string
@@ -173,7 +174,7 @@ export class IkeSa {
 
   enqueue(task: Task): void {
     if (this.#destroyed) {
-      task.failed(undefined)
+      task.failed(undefined, this)
       return
     }
     this.#queue.push(task)
@@ -184,12 +185,12 @@ export class IkeSa {
     if (this.#active !== undefined || this.#destroyed) return
     const task = this.#queue.shift()
     if (task === undefined) return
-    const process: Process<void> = new Process(task.script(), this.#performer, (outcome) => {
+    const process: Process<void> = new Process(task.script(this), this.#performer, (outcome) => {
       this.#active = undefined
       this.ours.close()
       if (outcome.kind === 'failed') {
         if (outcome.error instanceof Defect || isProgrammingError(outcome.error)) this.#defect(outcome.error)
-        task.failed(outcome.error)
+        task.failed(outcome.error, this)
       } else {
         task.done?.()
       }
@@ -456,7 +457,7 @@ export class IkeSa {
     // Without a NAT an established SA changes its addresses by MOBIKE only (RFC 7296 §2.23).
     if (this.state === 'ESTABLISHED' && !this.nat.remote) return
     this.moveTo(local, remote)
-    if (this.children.size > 0) this.enqueue(moveChildren(this))
+    if (this.children.size > 0) this.enqueue(moveChildren)
   }
 
   /** Changes the endpoints of this SA. */
@@ -534,7 +535,7 @@ export class IkeSa {
 
   /** Takes back all work that has not begun. */
   cancelQueued(): void {
-    for (const task of this.#queue.splice(0)) task.failed(undefined)
+    for (const task of this.#queue.splice(0)) task.failed(undefined, this)
   }
 
   /** Calls `listener` once both sides are authenticated. */
@@ -573,8 +574,8 @@ export class IkeSa {
       this.removeChild(child)
     }
     const tasks = this.#queue.splice(0)
-    active?.task.failed(undefined)
-    for (const task of tasks) task.failed(undefined)
+    active?.task.failed(undefined, this)
+    for (const task of tasks) task.failed(undefined, this)
     for (const listener of this.#destroyListeners.splice(0)) listener()
     this.#forgetKeys()
   }
@@ -641,14 +642,12 @@ function isProgrammingError(error: Error): boolean {
 }
 
 /** Has the kernel's states follow the IKE SA to its present addresses. */
-function moveChildren(sa: IkeSa): Task {
-  return {
-    names: ['IKE_MOBIKE'],
-    *script() {
-      for (const child of [...sa.children.values()]) yield* child.move(sa)
-    },
-    failed: (error) => {
-      if (error !== undefined) sa.core.log('KNL', 1, error.message, sa, 'error')
-    },
-  }
+const moveChildren: Task = {
+  names: ['IKE_MOBIKE'],
+  *script(sa) {
+    for (const child of [...sa.children.values()]) yield* child.move(sa)
+  },
+  failed: (error, sa) => {
+    if (error !== undefined) sa.core.log('KNL', 1, error.message, sa, 'error')
+  },
 }

@@ -35,10 +35,10 @@ export function createChild(sa: IkeSa, plan: ChildPlan): void {
   sa.enqueue({
     names: ['CHILD_CREATE'],
     child: plan.config.name,
-    script: () => createChildSa.initiate(sa, plan),
-    failed: (error) => {
+    script: (owner) => createChildSa.initiate(owner, plan),
+    failed: (error, owner) => {
       plan.failed(error?.message ?? 'IKE_SA was closed')
-      if (error !== undefined) peerLost(sa, error)
+      if (error !== undefined) peerLost(owner, error)
     },
   })
 }
@@ -103,18 +103,18 @@ export function closeSa(sa: IkeSa): void {
     return
   }
   sa.cancelQueued()
-  sa.enqueue({ names: ['IKE_DELETE'], script: () => closeIkeSa(sa), failed: () => sa.destroy() })
+  sa.enqueue({ names: ['IKE_DELETE'], script: closeIkeSa, failed: (_error, owner) => owner.destroy() })
 }
 
 /** Closes one child in the orderly way; `ended` hears whether the exchange worked. */
 export function closeChildSa(sa: IkeSa, child: ChildSa, ended: (success: boolean) => void): void {
   sa.enqueue({
     names: ['CHILD_DELETE'],
-    script: () => closeChild(sa, child),
+    script: (owner) => closeChild(owner, child),
     done: () => ended(true),
-    failed: (error) => {
+    failed: (error, owner) => {
       ended(error === undefined)
-      if (error !== undefined) peerLost(sa, error)
+      if (error !== undefined) peerLost(owner, error)
     },
   })
 }

@@ -33,7 +33,7 @@ export function scheduleLifetime(sa: IkeSa): void {
     sa.after(seconds * 1000, () => {
       core.alert('ike-sa-expired', sa)
       sa.cancelQueued()
-      sa.enqueue({ names: ['IKE_DELETE'], script: () => closeIkeSa(sa), failed: () => sa.destroy() })
+      sa.enqueue({ names: ['IKE_DELETE'], script: closeIkeSa, failed: (_error, owner) => owner.destroy() })
     })
   }
 }
