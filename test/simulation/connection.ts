@@ -143,6 +143,16 @@ export function ikeProposal(ke: readonly number[] = [KE.CURVE_25519], aead = tru
   }
 }
 
+/** `ikeProposal` with lists of methods for ADDKE1, ADDKE2 and so on; an empty list leaves the type out. */
+export function hybridProposal(...additional: readonly (readonly number[])[]): ConfiguredProposal {
+  const { protocol, transforms } = ikeProposal()
+  return { protocol, transforms: [...transforms, ...additionalTransforms(additional)] }
+}
+
+export function additionalTransforms(methods: readonly (readonly number[])[]): ProposedTransform[] {
+  return methods.flatMap((ids, i) => ids.map((id) => ({ type: TRANSFORM_TYPE.ADDKE1 + i, id })))
+}
+
 export function espProposal(
   algorithms: readonly ProposedTransform[] = [encr(ENCR.AES_GCM_16, 128)],
   esn: readonly number[] = [ESN.NO_ESN],

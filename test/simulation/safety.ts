@@ -66,8 +66,9 @@ export function kernelHasAnOwner(host: Host): void {
   for (const state of installed(host)) {
     if (!listed.has(state.spi)) throw new Violation(`${name}: nobody owns ${describeState(state)}`)
   }
-  for (const { state, spiIn, spiOut, name: child, reqid } of children) {
-    if (state !== 'INSTALLED') continue
+  for (const { state, spiIn, spiOut, name: child, reqid, lifeTime } of children) {
+    // At its hard limit the kernel removes an SA at once; the DELETE for the peer may have to wait for the window.
+    if (state !== 'INSTALLED' || (lifeTime !== undefined && lifeTime <= 0)) continue
     // RFC 7296 §2.8: the responder of a rekeying goes on sending with the old SA until it is deleted.
     const successor = children.some(
       (other) => other.spiOut !== spiOut && other.reqid === reqid && there.has(other.spiOut),

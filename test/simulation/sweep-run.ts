@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import type { ConfiguredProposal } from '../../src/config/connection.ts'
 import type { SaSelector } from '../../src/ike/input.ts'
 import { ENCR, ESN, INTEG, KE } from '../../src/wire/numbers.ts'
-import { type AuthName, encr, espProposal, ikeProposal, integ, subnet } from './connection.ts'
+import { type AuthName, encr, espProposal, hybridProposal, ikeProposal, integ, subnet } from './connection.ts'
 import { Draw } from './draw.ts'
 import { carries, nothingLeaks, onlyChild, onlySa, packetOf, sameSingleChild } from './expect.ts'
 import type { Host } from './host.ts'
@@ -52,6 +52,7 @@ export function sweepRun(seed: number, always = false): SweepResult {
 export const marks: Readonly<Record<string, RegExp>> = {
   'IKE SA established': /IKE_SA .* established/,
   'a second child on an IKE SA': /generating CREATE_CHILD_SA request/,
+  'additional key exchange': /generating IKE_INTERMEDIATE request/,
   'cookie demanded': /generating IKE_SA_INIT response 0 \[ N\(COOKIE\) \]/,
   'another group': /generating IKE_SA_INIT response 0 \[ N\(INVAL_KE\) \]/,
   'cookie, then another group': /generating IKE_SA_INIT request 0 \[ N\(COOKIE\)/,
@@ -334,7 +335,9 @@ interface IkeChoice {
 
 /** Cheap groups most of the time: a run shall take milliseconds. */
 function drawIke(draw: Draw): IkeChoice {
-  switch (draw.weighted({ same: 6, ecp: 2, cbc: 2, 'other group first': 3, several: 1 })) {
+  switch (
+    draw.weighted({ same: 6, ecp: 2, cbc: 2, 'other group first': 3, several: 1, hybrid: 1, 'hybrid first': 1 })
+  ) {
     case 'ecp': {
       const proposals = [ikeProposal([draw.pick([KE.ECP_256, KE.ECP_256, KE.ECP_384])])]
       return { left: proposals, right: proposals }
@@ -348,6 +351,17 @@ function drawIke(draw: Draw): IkeChoice {
         left: [ikeProposal([KE.ECP_256, KE.CURVE_25519])],
         right: [ikeProposal([KE.CURVE_25519])],
         summary: 'other group first',
+      }
+    case 'hybrid': {
+      // x25519-ke1_mlkem768, sometimes with a second one after it.
+      const proposals = [hybridProposal([KE.ML_KEM_768], ...(draw.chance(0.3) ? [[KE.ECP_256]] : []))]
+      return { left: proposals, right: proposals, summary: 'hybrid' }
+    }
+    case 'hybrid first':
+      return {
+        left: [hybridProposal([KE.ML_KEM_512, KE.ML_KEM_768]), ikeProposal()],
+        right: draw.chance(0.5) ? [ikeProposal(), hybridProposal([KE.ML_KEM_768])] : [ikeProposal()],
+        summary: 'hybrid first',
       }
     case 'several':
       return {
@@ -415,7 +429,7 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
   world.net.partitioned = false
   for (const { kernel } of world.hosts) kernel.forgive()
   world.ladder.note('left', '* the network heals', world.now)
-  for (const host of world.hosts) load(host, plan.options)
+  for (const host of world.hosts) load(host, withoutLimits(plan.options))
   // Longer than all retransmissions of one exchange, and than an acquire is held.
   runFor(world, draw, 400)
   for (const host of world.hosts) assert.equal(host.jobs.length, 0, `${host.name} has jobs that do not end`)
@@ -442,6 +456,16 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
   for (const host of world.hosts) host.command({ kind: 'shutdown' })
   runFor(world, draw, 400)
   nothingLeaks(world)
+}
+
+/** The same with lifetimes that are not reached: what is looked at in the end shall hold still. */
+function withoutLimits(options: PairOptions): PairOptions {
+  const { lifetimeSeconds: _, ...child } = options.child ?? {}
+  return {
+    ...options,
+    child,
+    connection: { ...options.connection, rekeySeconds: 14400, randSeconds: 0, overSeconds: 1440 },
+  }
 }
 
 /** By a packet where there is a trap, else by command. */
