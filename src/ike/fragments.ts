@@ -7,11 +7,15 @@ export interface Fragment {
   readonly total: number
   readonly inner: number
   readonly plaintext: Uint8Array
+  /** The octets of the datagram up to and with the generic header of its SKF payload. */
+  readonly head: Uint8Array
 }
 
 export interface Reassembled {
   readonly inner: number
   readonly plaintext: Uint8Array
+  /** That of the first fragment. */
+  readonly head: Uint8Array
 }
 
 /** The pieces of one message at a time; a newer message ID or a greater total starts over. */
@@ -53,7 +57,7 @@ export class Reassembly {
       offset += piece.plaintext.length
     }
     this.clear()
-    return { inner: pieces[0]?.inner ?? 0, plaintext }
+    return { inner: pieces[0]?.inner ?? 0, plaintext, head: pieces[0]?.head ?? new Uint8Array() }
   }
 
   clear(): void {

@@ -6,6 +6,7 @@ import { type Endpoint, formatEndpoint } from '../wire/endpoint.ts'
 import type { Header } from '../wire/header.ts'
 import { EXCHANGE, nameOf } from '../wire/numbers.ts'
 import type { Payload } from '../wire/payloads/index.ts'
+import { endIkeSa } from './actions.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { AnsweredRekey } from './collisions.ts'
 import { type Core, initRequestKey } from './core.ts'
@@ -53,6 +54,13 @@ export interface InitTranscript {
   readonly nr: Uint8Array
 }
 
+/** IntAuth_i and IntAuth_r after the last IKE_INTERMEDIATE, and the message ID of the IKE_AUTH to come. */
+export interface IntermediateAuth {
+  readonly i: Uint8Array
+  readonly r: Uint8Array
+  readonly authId: number
+}
+
 export class IkeSa {
   readonly core: Core
   readonly uniqueId: number
@@ -72,6 +80,10 @@ export class IkeSa {
   suite: IkeSuite | undefined
   keys: IkeKeys | undefined
   init: InitTranscript | undefined
+  /** What IKE_INTERMEDIATE has added to the octets that authentication covers (RFC 9242 §3.3.2). */
+  intermediate: IntermediateAuth | undefined
+  /** The keys before the last IKE_INTERMEDIATE: they protect requests of the peer up to and with `lastId`. */
+  replacedKeys: { readonly keys: IkeKeys; readonly lastId: number } | undefined
   /** The IKE_SA_INIT request as last sent; the one that was answered becomes part of `init`. */
   lastInitRequest: Uint8Array | undefined
   peer: PeerSupport = { fragmentation: false, signatureHashes: undefined }
@@ -93,6 +105,8 @@ export class IkeSa {
   readonly theirs: ResponseWindow = new ResponseWindow()
   /** Releases the place among the half-open SAs (responder). */
   leaveHalfOpen: (() => void) | undefined
+  /** We want it to go: nothing brings its children back. */
+  closing = false
   /** The peer's own rekeying of this IKE SA, which we have answered (collisions.ts). */
   theirRekey: AnsweredRekey<IkeSa> | undefined
   readonly #timers = new Set<Timer>()
@@ -418,16 +432,14 @@ export class IkeSa {
   }
 
   /** What a responding script wants done once its answer is on the way. */
-  #afterAnswer: (() => void) | undefined
+  readonly #afterAnswer: (() => void)[] = []
 
   whenAnswered(action: () => void): void {
-    this.#afterAnswer = action
+    this.#afterAnswer.push(action)
   }
 
   afterAnswer(): void {
-    const action = this.#afterAnswer
-    this.#afterAnswer = undefined
-    action?.()
+    for (const action of this.#afterAnswer.splice(0)) action()
   }
 
   #refuse(exchange: number, error: Error): void {
@@ -525,6 +537,7 @@ export class IkeSa {
    */
   abandon(): void {
     if (this.#destroyed) return
+    this.closing = true
     if (this.state === 'ESTABLISHED' && this.keys !== undefined) {
       const messageId = this.ours.nextId
       this.ours.nextId++
@@ -591,7 +604,7 @@ export class IkeSa {
 
   /** The peer did not answer a request at all (RFC 7296 §2.4): the SA is dead. */
   lost(): void {
-    this.close('peer not responding')
+    endIkeSa(this, 'no answer', () => this.close('peer not responding'))
   }
 
   /** As the one with the redundant IKE SA of a collision: the peer deletes it, and if it does not, time does. */
@@ -624,6 +637,9 @@ export class IkeSa {
   #forgetKeys(): void {
     this.keys?.[Symbol.dispose]()
     this.keys = undefined
+    this.replacedKeys?.keys[Symbol.dispose]()
+    this.replacedKeys = undefined
+    this.intermediate = undefined
     this.suite = undefined
     this.init = undefined
   }

@@ -3,15 +3,24 @@
  * (RFC 7383), and the lines that tell the story of each message in the log.
  */
 import { IntegrityError } from '../crypto/errors.ts'
-import type { IkeSuite } from '../crypto/keys.ts'
-import { nextIv, open as openSealed, type Sealer, seal, sealedCapacity, sealedSize } from '../crypto/sealed.ts'
+import type { IkeKeys, IkeSuite } from '../crypto/keys.ts'
+import {
+  intermediateHead,
+  nextIv,
+  open as openSealed,
+  type SealedHeader,
+  type Sealer,
+  seal,
+  sealedCapacity,
+  sealedSize,
+} from '../crypto/sealed.ts'
 import type { Secret } from '../crypto/secret.ts'
 import { familyOf } from '../wire/address.ts'
 import { DecodeError } from '../wire/errors.ts'
 import type { Header } from '../wire/header.ts'
 import { decodeMessage, decodePayloads, encodeMessage, encodePayloads } from '../wire/message.ts'
 import { describeMessage } from '../wire/mnemonic.ts'
-import { EXCHANGE, NOTIFY } from '../wire/numbers.ts'
+import { EXCHANGE, NOTIFY, PAYLOAD } from '../wire/numbers.ts'
 import type { Payload } from '../wire/payloads/index.ts'
 import { Refusal } from './errors.ts'
 import type { Reassembly } from './fragments.ts'
@@ -25,9 +34,17 @@ export interface Outgoing {
   readonly payloads: readonly Payload[]
 }
 
-/** A message that counts. */
+/** What IntAuth covers of a message (RFC 9242 §3.3.2), as if it were neither encrypted nor fragmented. */
+export interface CoveredMessage {
+  /** A: up to and with the generic header of the SK payload. */
+  readonly head: Uint8Array
+  /** P: the payloads inside. */
+  readonly plaintext: Uint8Array
+}
+
+/** A message that counts. `covered` is there in IKE_INTERMEDIATE only. */
 export type Readable =
-  | { readonly kind: 'payloads'; readonly payloads: readonly Payload[] }
+  | { readonly kind: 'payloads'; readonly payloads: readonly Payload[]; readonly covered?: CoveredMessage }
   /** The peer proved that it has the keys, and sent what cannot be read. */
   | { readonly kind: 'malformed'; readonly error: Error }
 
@@ -59,22 +76,13 @@ export function protect(sa: IkeSa, message: Outgoing, count: () => bigint): read
   const suite = sealer(sa.suite)
   const [keyE, keyA] = sa.role === 'initiator' ? [keys.ei, keys.ai] : [keys.er, keys.ar]
   const inner = encodePayloads(payloads)
-  const header = {
-    spiI: spiBytes(sa.spiI),
-    spiR: spiBytes(sa.spiR),
-    exchange,
-    flags: (sa.role === 'initiator' ? FLAG.INITIATOR : 0) | (response ? FLAG.RESPONSE : 0),
-    messageId,
-  }
+  const header = sealedHeader(sa, message)
   const iv = () => nextIv(suite, count(), sa.core.random)
   const most = largestMessage(sa)
+  // A responder does not know its connection before IKE_AUTH: the first that fits has decided what we announced.
+  const fragmentation = (sa.connection ?? sa.candidates[0])?.fragmentation
   const whole = sealedSize(suite, inner.bytes.length, false)
-  if (
-    whole <= most ||
-    !sa.peer.fragmentation ||
-    sa.connection?.fragmentation === 'no' ||
-    sa.connection?.fragmentation === 'accept'
-  ) {
+  if (whole <= most || !sa.peer.fragmentation || fragmentation === 'no' || fragmentation === 'accept') {
     return [seal({ suite, keyE, keyA, header, inner, iv: iv() })]
   }
   const piece = Math.max(1, sealedCapacity(suite, most, true))
@@ -88,6 +96,12 @@ export function protect(sa: IkeSa, message: Outgoing, count: () => bigint): read
   })
 }
 
+/** What IntAuth covers of a message that we send. */
+export function coveredOf(sa: IkeSa, message: Outgoing): CoveredMessage {
+  const inner = encodePayloads(message.payloads)
+  return { head: intermediateHead(sealedHeader(sa, message), inner), plaintext: inner.bytes }
+}
+
 /** Reads a datagram that belongs to `sa`. `reassembly` undefined means that its content is not wanted. */
 export function open(sa: IkeSa, header: Header, bytes: Uint8Array, reassembly: Reassembly | undefined): Opened {
   let outer: readonly Payload[]
@@ -99,7 +113,8 @@ export function open(sa: IkeSa, header: Header, bytes: Uint8Array, reassembly: R
   }
   if (header.exchange === EXCHANGE.IKE_SA_INIT) return { kind: 'payloads', payloads: outer }
   const sealed = outer.at(-1)
-  const { suite, keys } = sa
+  const { suite } = sa
+  const keys = keysFor(sa, header)
   if (suite === undefined || keys === undefined || (sealed?.type !== 'SK' && sealed?.type !== 'SKF')) {
     return { kind: 'dropped', reason: 'ignoring an unprotected message', forged: true }
   }
@@ -109,6 +124,7 @@ export function open(sa: IkeSa, header: Header, bytes: Uint8Array, reassembly: R
     return { kind: 'dropped', reason: 'integrity check of a message failed, ignored', forged: true }
   let { inner } = sealed
   let plaintext = opened
+  let head: Uint8Array = bytes.slice(0, (sealed.start ?? 0) + 4)
   if (sealed.type === 'SKF') {
     if (reassembly === undefined) {
       // RFC 7383 §2.6.1: of a retransmitted request only the first fragment is answered.
@@ -118,7 +134,7 @@ export function open(sa: IkeSa, header: Header, bytes: Uint8Array, reassembly: R
     const line = `parsed ${exchangeLine(header.exchange, header.flags.response, header.messageId)} [ EF(${number}/${total}) ]`
     sa.core.log('ENC', 1, line, sa)
     const whole = reassembly.add(
-      { messageId: header.messageId, number, total, inner, plaintext },
+      { messageId: header.messageId, number, total, inner, plaintext, head },
       sa.core.settings.maxPacket,
     )
     if (whole === 'dropped') return { kind: 'dropped', reason: 'ignoring a fragment that does not fit', forged: false }
@@ -130,11 +146,14 @@ export function open(sa: IkeSa, header: Header, bytes: Uint8Array, reassembly: R
     sa.core.log('ENC', 1, line2, sa)
     inner = whole.inner
     plaintext = whole.plaintext
+    head = whole.head
   } else if (reassembly === undefined) {
     return { kind: 'payloads', payloads: [] }
   }
   try {
-    return { kind: 'payloads', payloads: decodePayloads(inner, plaintext, 'SK') }
+    const payloads = decodePayloads(inner, plaintext, 'SK')
+    if (header.exchange !== EXCHANGE.IKE_INTERMEDIATE) return { kind: 'payloads', payloads }
+    return { kind: 'payloads', payloads, covered: { head: unfragmented(head, inner, plaintext.length), plaintext } }
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error
     return { kind: 'malformed', error }
@@ -174,6 +193,36 @@ export function refuseCritical(payloads: readonly Payload[]): void {
         data: Uint8Array.of(payload.number),
       })
     }
+  }
+}
+
+/** A request that was sealed before the last IKE_INTERMEDIATE changed the keys comes again under the old ones. */
+function keysFor(sa: IkeSa, { flags, messageId }: Header): IkeKeys | undefined {
+  const { replacedKeys } = sa
+  return !flags.response && replacedKeys !== undefined && messageId <= replacedKeys.lastId ? replacedKeys.keys : sa.keys
+}
+
+/**
+ * RFC 9242 §3.3.2: the head of a message as if it had come unfragmented, with the lengths of the plaintext. What is
+ * reserved stays as it was in the first fragment.
+ */
+function unfragmented(head: Uint8Array, inner: number, plaintextBytes: number): Uint8Array {
+  const view = new DataView(head.buffer, head.byteOffset)
+  const start = head.length - 4
+  if (view.getUint8(16) === PAYLOAD.SKF) view.setUint8(16, PAYLOAD.SK)
+  view.setUint32(24, head.length + plaintextBytes)
+  view.setUint8(start, inner)
+  view.setUint16(start + 2, 4 + plaintextBytes)
+  return head
+}
+
+function sealedHeader(sa: IkeSa, { exchange, response, messageId }: Outgoing): SealedHeader {
+  return {
+    spiI: spiBytes(sa.spiI),
+    spiR: spiBytes(sa.spiR),
+    exchange,
+    flags: (sa.role === 'initiator' ? FLAG.INITIATOR : 0) | (response ? FLAG.RESPONSE : 0),
+    messageId,
   }
 }
 

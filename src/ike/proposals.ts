@@ -24,6 +24,8 @@ export interface SelectionRules {
   readonly preferConfigured: boolean
   /** Leave key exchanges out: a Child SA of IKE_AUTH has none (RFC 7296 §1.2). */
   readonly withoutKeyExchange?: boolean
+  /** The peer did not announce IKE_INTERMEDIATE: ADDKE types are unknown (RFC 9370 §2.2.1). */
+  readonly withoutIntermediate?: boolean
   /** Accept transform ids from the private space, 1024 and up. */
   readonly acceptPrivate: boolean
 }
@@ -55,6 +57,16 @@ export function select(
 /** The transform of that type, if it was selected and is not NONE. */
 export function transformOf(selected: Selected, type: number): ProposedTransform | undefined {
   return selected.transforms.find((transform) => transform.type === type && transform.id !== none(type))
+}
+
+/** The methods of the additional key exchanges, in the order of their types, which is that of the exchanges (RFC 9370 §2.2.1). */
+export function additionalKeyExchanges(selected: Selected): number[] {
+  return additionalTypes.flatMap((type) => transformOf(selected, type)?.id ?? [])
+}
+
+/** Whether some proposal may lead to additional key exchanges. */
+export function offersAdditional(proposals: readonly Pick<ConfiguredProposal, 'transforms'>[]): boolean {
+  return proposals.some(({ transforms }) => transforms.some(({ type }) => additionalTypes.includes(type)))
 }
 
 /** A proposal as it goes into an SA payload. */
@@ -134,12 +146,14 @@ export function proposalView(selected: Selected): ProposalView {
   const integ = algorithm(TRANSFORM_TYPE.INTEG)
   const prfView = algorithm(TRANSFORM_TYPE.PRF)
   const ke = transformOf(selected, TRANSFORM_TYPE.KE)
+  // By position, so that NONE before a later exchange keeps its place.
+  const additional = additionalTypes.map((type) => transformOf(selected, type)?.id ?? 0)
   return {
     ...(encr && { encryption: encr }),
     ...(integ && { integrity: integ }),
     ...(prfView && { prf: prfView }),
     ...(ke && { keyExchange: ke.id }),
-    additionalKeyExchanges: additionalTypes.flatMap((type) => transformOf(selected, type)?.id ?? []),
+    additionalKeyExchanges: additional.slice(0, additional.findLastIndex((id) => id !== 0) + 1),
     esn: transformOf(selected, TRANSFORM_TYPE.ESN) !== undefined,
   }
 }
@@ -185,9 +199,10 @@ const knownTypes: readonly number[] = [
 function match(ours: ConfiguredProposal, theirs: Proposal, rules: SelectionRules): Selected | undefined {
   if (PROTOCOL[ours.protocol] !== theirs.protocol) return undefined
   // RFC 7296 §3.3.6: a proposal with a transform type that we do not know is not for us.
-  if (theirs.transforms.some(({ type }) => !knownTypes.includes(type))) return undefined
-  const transforms: ProposedTransform[] = []
-  const methods = new Set<number>()
+  const known = (type: number) =>
+    knownTypes.includes(type) && !(rules.withoutIntermediate && additionalTypes.includes(type))
+  if (theirs.transforms.some(({ type }) => !known(type))) return undefined
+  const choices: { readonly type: number; readonly possible: readonly Transform[] }[] = []
   for (const type of knownTypes) {
     if (rules.withoutKeyExchange && isKeyExchange(type)) continue
     const mine = ours.transforms.filter((transform) => transform.type === type)
@@ -198,20 +213,40 @@ function match(ours: ConfiguredProposal, theirs: Proposal, rules: SelectionRules
     const a = mine.length > 0 ? mine : missing ? [absent] : []
     const b = yours.length > 0 ? yours : missing ? [absent] : []
     const [outer, inner] = rules.preferConfigured ? [a, b] : [b, a]
-    const found = outer.find(
-      (x) =>
-        inner.some((y) => same(x, y)) &&
-        (x.id < 1024 || rules.acceptPrivate) &&
-        // RFC 9370 §2.2.1: a method that was chosen for an earlier type is not chosen again.
-        !(isKeyExchange(type) && x.id !== 0 && methods.has(x.id)),
-    )
-    if (found === undefined) return undefined
-    if (isKeyExchange(type)) methods.add(found.id)
-    if (yours.length > 0) {
-      transforms.push({ type, id: found.id, ...(found.keyBits !== undefined && { keyBits: found.keyBits }) })
-    }
+    choices.push({
+      type,
+      possible: outer.filter((x) => inner.some((y) => same(x, y)) && (x.id < 1024 || rules.acceptPrivate)),
+    })
   }
+  const found = withoutRepetition(choices, new Set())
+  if (found === undefined) return undefined
+  const transforms = found.flatMap(({ type, id, keyBits }): ProposedTransform[] =>
+    theirs.transforms.some((transform) => transform.type === type)
+      ? [{ type, id, ...(keyBits !== undefined && { keyBits }) }]
+      : [],
+  )
   return { protocol: ours.protocol, number: theirs.number, spi: theirs.spi, transforms }
+}
+
+/**
+ * One of each type, the first that goes: no key exchange method twice (RFC 9370 §2.2.1), for which an earlier type may
+ * have to give way. The configuration bounds the search.
+ */
+function withoutRepetition(
+  choices: readonly { readonly type: number; readonly possible: readonly Transform[] }[],
+  methods: ReadonlySet<number>,
+): Transform[] | undefined {
+  const [first, ...rest] = choices
+  if (first === undefined) return []
+  for (const transform of first.possible) {
+    const method = isKeyExchange(first.type) && transform.id !== 0 ? transform.id : undefined
+    if (method !== undefined && methods.has(method)) continue
+    const others = withoutRepetition(rest, method === undefined ? methods : new Set([...methods, method]))
+    if (others !== undefined) return [transform, ...others]
+    // Another choice changes nothing for the types that follow.
+    if (method === undefined && !isKeyExchange(first.type)) return undefined
+  }
+  return undefined
 }
 
 function same(a: Transform | ProposedTransform, b: Transform | ProposedTransform): boolean {

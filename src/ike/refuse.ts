@@ -18,7 +18,8 @@ export interface RefusedRequest {
 /** @param exchange the exchange whose request is refused */
 export function refusalFor(error: Error, exchange: number): RefusedRequest {
   // Before the peer is authenticated there is nothing to keep: RFC 7296 §2.21.1 and §2.21.2.
-  const beginning = exchange === EXCHANGE.IKE_SA_INIT || exchange === EXCHANGE.IKE_AUTH
+  const beginning =
+    exchange === EXCHANGE.IKE_SA_INIT || exchange === EXCHANGE.IKE_INTERMEDIATE || exchange === EXCHANGE.IKE_AUTH
   if (error instanceof Refusal) {
     return {
       payloads: error.notify === 0 ? undefined : [{ ...notify(error.notify, error.data), ...error.child }],

@@ -5,6 +5,7 @@
 import type { KernelOperation, KernelResults } from '../kernel/operations.ts'
 import type { Payload } from '../wire/payloads/index.ts'
 import type { Job, JobResult } from './job.ts'
+import type { CoveredMessage } from './messages.ts'
 
 /** A message of the peer, decrypted and matched to what the script waited for. */
 export interface Received {
@@ -13,6 +14,8 @@ export interface Received {
   readonly payloads: readonly Payload[]
   /** The message as it was on the wire, for the AUTH octets (RFC 7296 §2.15). */
   readonly bytes: Uint8Array
+  /** In IKE_INTERMEDIATE: what IntAuth covers of it. */
+  readonly covered?: CoveredMessage
 }
 
 /**

@@ -17,6 +17,7 @@ import {
 import { AUTH_METHOD, NOTIFY } from '../../wire/numbers.ts'
 import type { AUTHPayload, CERTPayload, Identification } from '../../wire/payloads/index.ts'
 import { assert, LocalFailure, Refusal } from '../errors.ts'
+import { intermediateOctets } from '../exchanges/ike-intermediate.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import type { Script } from '../script.ts'
 import { provePsk, verifyPsk } from './psk.ts'
@@ -115,14 +116,15 @@ function preferredClass(sa: IkeSa): 'pubkey' | 'psk' {
   return sa.core.credentials.privateKeys.size > 0 ? 'pubkey' : 'psk'
 }
 
-/** RFC 7296 §2.15: RealMessage | NonceData of the other side | prf(SK_p, RestOfIDPayload). */
+/** RFC 7296 §2.15: RealMessage | NonceData of the other side | prf(SK_p, RestOfIDPayload) [| IntAuth, RFC 9242]. */
 function octetsOf(sa: IkeSa, who: 'initiator' | 'responder', id: Identity): Uint8Array {
   const { init, keys, suite } = sa
   assert(init && keys && suite, 'authentication comes after IKE_SA_INIT')
   const body = new Uint8Array(4 + id.data.length)
   body[0] = id.type
   body.set(id.data, 4)
+  const intermediate = sa.intermediate && intermediateOctets(sa.intermediate)
   return who === 'initiator'
-    ? authOctets(init.request, init.nr, macedId(suite.prf, keys.pi, body))
-    : authOctets(init.response, init.ni, macedId(suite.prf, keys.pr, body))
+    ? authOctets(init.request, init.nr, macedId(suite.prf, keys.pi, body), intermediate)
+    : authOctets(init.response, init.ni, macedId(suite.prf, keys.pr, body), intermediate)
 }

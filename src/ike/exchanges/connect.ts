@@ -8,6 +8,7 @@ import { assert, ExchangeTimeout, LocalFailure, PeerRefused, Refusal } from '../
 import { IkeSa, type Task } from '../ike-sa.ts'
 import { kernel, run, type Script } from '../script.ts'
 import * as ikeAuth from './ike-auth.ts'
+import * as ikeIntermediate from './ike-intermediate.ts'
 import * as ikeSaInit from './ike-sa-init.ts'
 
 /**
@@ -29,7 +30,7 @@ export function connect(core: Core, connection: Connection, plan: ChildPlan | un
   sa.state = 'CONNECTING'
   const failed = (error: Error | undefined): void => {
     if (error !== undefined) report(sa, error)
-    plan?.failed(error?.message ?? 'IKE_SA was closed')
+    plan?.failed(error?.message ?? 'IKE_SA was closed', error)
     sa.destroy()
   }
   const task: Task = {
@@ -65,6 +66,7 @@ function* setUp(sa: IkeSa, plan: ChildPlan | undefined): Script<void> {
     core.log('IKE', 0, `initiating IKE_SA ${sa.name} to ${sa.remote.address}`, sa)
     try {
       yield* ikeSaInit.initiate(sa)
+      yield* ikeIntermediate.initiate(sa)
       yield* ikeAuth.initiate(sa, plan)
       return
     } catch (error) {

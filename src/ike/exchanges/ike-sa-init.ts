@@ -35,7 +35,17 @@ import { IkeSa } from '../ike-sa.ts'
 import { refuseCritical, spiBytes } from '../messages.ts'
 import { detectNat, natDetection, noNat } from '../nat.ts'
 import { errorIn, find, has, notify } from '../notifies.ts'
-import { accepted, proposalOf, type Selected, type SelectionRules, select, suiteOf, transformOf } from '../proposals.ts'
+import {
+  accepted,
+  additionalKeyExchanges,
+  offersAdditional,
+  proposalOf,
+  type Selected,
+  type SelectionRules,
+  select,
+  suiteOf,
+  transformOf,
+} from '../proposals.ts'
 import { type Received, request, run, type Script } from '../script.ts'
 
 const requestShape = shape({ SA: 'one', KE: 'one', Nonce: 'one', N: 'many', CERTREQ: 'many' })
@@ -161,7 +171,7 @@ export function admit(core: Core, header: Header, bytes: Uint8Array, local: Endp
     core.log('IKE', 1, `no IKE config found for ${local.address}...${remote.address}, sending NO_PROPOSAL_CHOSEN`)
     return refuse(NOTIFY.NO_PROPOSAL_CHOSEN)
   }
-  const chosen = selectFrom(core, candidates, SA.proposals)
+  const chosen = selectFrom(core, candidates, SA.proposals, N)
   if (chosen === undefined) {
     core.log('IKE', 1, `remote host ${remote.address}: received proposals unacceptable`)
     core.alert('proposal-mismatch-ike')
@@ -262,6 +272,9 @@ function acceptable(
   const { SA, KE } = responseShape(received.payloads)
   const selected = accepted(proposals, SA.proposals, rules)
   if (selected === undefined) throw new Error('it selects what we did not propose')
+  if (additionalKeyExchanges(selected).length > 0 && !has(N, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)) {
+    throw new Error('it selects additional key exchanges, but does not support IKE_INTERMEDIATE')
+  }
   if (KE.method !== method || transformOf(selected, TRANSFORM_TYPE.KE)?.id !== method) {
     throw new Error('its key exchange method is not the one it selects')
   }
@@ -276,9 +289,11 @@ function selectFrom(
   core: Core,
   candidates: readonly Connection[],
   received: Parameters<typeof select>[1],
+  notifies: readonly NPayload[],
 ): Selected | undefined {
+  const withoutIntermediate = !has(notifies, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)
   for (const [i, { proposals }] of candidates.entries()) {
-    const selected = select(proposals, received, selectionRules(core))
+    const selected = select(proposals, received, { ...selectionRules(core), withoutIntermediate })
     if (selected !== undefined) return selected
     core.log('CFG', 1, `received proposals: ${received.map(formatReceived).join(', ')}`)
     core.log('CFG', 1, `configured proposals: ${proposals.map(formatProposal).join(', ')}`)
@@ -317,6 +332,13 @@ function capabilities(sa: IkeSa, connection: Connection | undefined, offered?: r
   if (core.settings.signatureAuthentication && announce(NOTIFY.SIGNATURE_HASH_ALGORITHMS)) {
     const hashes = Uint8Array.from(signatureHashes.flatMap((hash) => [hash >> 8, hash & 0xff]))
     payloads.push(notify(NOTIFY.SIGNATURE_HASH_ALGORITHMS, hashes))
+  }
+  const additional =
+    sa.role === 'responder'
+      ? sa.selected !== undefined && additionalKeyExchanges(sa.selected).length > 0
+      : offersAdditional(connection?.proposals ?? [])
+  if (additional && announce(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)) {
+    payloads.push(notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED))
   }
   return payloads
 }
