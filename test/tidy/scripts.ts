@@ -2,8 +2,12 @@
 import { posix } from 'node:path'
 import { lineAt, type Source } from './source.ts'
 
-/** Who takes a script and runs it: `script: () => …`, `core.spawn(…)`, `new Process(…)`, or a caller that gets it. */
-const handedOver = /(?:\byield\*\s*\(?|\bscript:\s*\(\)\s*=>|\bspawn\(|\bnew Process(?:<[^>]*>)?\(|\breturn)\s*$/
+/**
+ * Who takes a script and runs it: `script: () => …`, `core.spawn(…)`, `new Process(…)`, or a caller that gets it by
+ * `return`, with or without a choice.
+ */
+const handedOver =
+  /(?:\byield\*\s*\(?|\bscript:\s*\(\w*\)\s*=>|\bspawn\(|\bnew Process(?:<[^>]*>)?\(|\breturn(?:\b[^\n;]*[?:])?)\s*$/
 
 /** Calls of scripts that are neither delegated to nor handed over. */
 export function scriptCalls(sources: readonly Source[]): readonly string[] {
