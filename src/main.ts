@@ -94,6 +94,7 @@ async function start(): Promise<void> {
   const reload = async (): Promise<void> => {
     const fresh: DaemonSettings = readDaemonSettings(settings.path, files)
     settings = fresh
+    for (const warning of fresh.warnings) early('LIB', warning, 'warn')
     const before = log
     log = openLog(fresh.log)
     await before.close()
@@ -109,6 +110,7 @@ async function start(): Promise<void> {
       startedMs,
       threads: settings.threads,
     },
+    portIke: sockets.portIke,
     credentials: new CredentialSet(),
     command: (command, tracking) => loop.command(command, tracking),
     subscribe: (listener) => loop.subscribe(listener),

@@ -2,10 +2,14 @@
 import type { ChildConfig } from '../config/connection.ts'
 import type { KernelSelector } from '../kernel/operations.ts'
 import type { ChildSa } from './child-sa.ts'
+import type { IkeSa } from './ike-sa.ts'
 
 export interface PlanListener {
+  /** An IKE SA starts to work on it; called before anything else happens there. */
+  begun?(sa: IkeSa): void
   up(child: ChildSa): void
-  failed(message: string): void
+  /** @param error what went wrong; missing when somebody ended the attempt on purpose */
+  failed(message: string, error?: Error): void
 }
 
 export class ChildPlan {
@@ -27,15 +31,19 @@ export class ChildPlan {
     this.#listeners.add(listener)
   }
 
+  begun(sa: IkeSa): void {
+    for (const listener of this.#listeners) listener.begun?.(sa)
+  }
+
   up(child: ChildSa): void {
     if (this.#settled) return
     this.#settled = true
     for (const listener of this.#listeners) listener.up(child)
   }
 
-  failed(message: string): void {
+  failed(message: string, error?: Error): void {
     if (this.#settled) return
     this.#settled = true
-    for (const listener of this.#listeners) listener.failed(message)
+    for (const listener of this.#listeners) listener.failed(message, error)
   }
 }

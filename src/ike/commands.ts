@@ -106,25 +106,27 @@ function initiateCommand(
     core.log('CFG', 2, message)
     once({ kind: 'failed', message: `establishing ${what} failed` })
   }
-  const track = (sa: IkeSa): void => {
-    core.output({ kind: 'tracking', command: id, uniqueId: sa.uniqueId })
+  const begun = (sa: IkeSa): void => core.output({ kind: 'tracking', command: id, uniqueId: sa.uniqueId })
+  const underWay = (): void => {
     if (timeoutMs < 0) once({ kind: 'done' })
   }
   if (child !== undefined) {
     const found = core.connections.findChild(child, ike)
     if (found === undefined) return once({ kind: 'failed', message: `CHILD_SA config '${child}' not found` })
     const plan = new ChildPlan(found.config)
-    plan.listen({ up: () => once({ kind: 'done' }), failed: fail })
-    return track(initiate(core, found.connection, plan))
+    plan.listen({ begun, up: () => once({ kind: 'done' }), failed: fail })
+    initiate(core, found.connection, plan)
+    return underWay()
   }
   const connection = ike === undefined ? undefined : core.connections.get(ike)
   if (connection === undefined) return once({ kind: 'failed', message: `IKE_SA config '${ike}' not found` })
   const existing = reusable(core, connection)
   if (existing?.state === 'ESTABLISHED') return once({ kind: 'done' })
-  const sa = existing ?? connect(core, connection, undefined)
+  const sa = existing ?? connect(core, connection, undefined, undefined, begun)
+  if (existing !== undefined) begun(existing)
   sa.onEstablished(() => once({ kind: 'done' }))
   sa.onDestroy(() => fail('IKE_SA was closed'))
-  track(sa)
+  underWay()
 }
 
 /** CHARON 2.3: children by all child selectors, else IKE SAs by name or id. */
@@ -141,6 +143,9 @@ function terminate(
   const ofChildren = child !== undefined || childId !== undefined
   const sas = [...core.sas.values()].filter((sa) => matchesSa(sa, select, ofChildren))
   const children = ofChildren ? sas.flatMap((sa) => childrenOf(sa, select).map((one) => ({ sa, one }))) : []
+  for (const { name } of core.connections.all()) {
+    if ((ike ?? name) === name && ikeId === undefined && childId === undefined) core.retries.forget(name, child)
+  }
   const matches = ofChildren ? children.length : sas.length
   if (matches === 0) {
     return answer({ kind: 'matched', matches: 0, done: 0, message: 'no matching SAs to terminate found' })
@@ -157,7 +162,6 @@ function terminate(
     if (--left === 0) once(result())
   }
   for (const { sa, one } of children) {
-    core.log('CFG', 1, `vici terminate CHILD_SA '${one.name}' #${one.uniqueId}`)
     core.output({ kind: 'tracking', command: id, uniqueId: sa.uniqueId })
     if (timeoutMs < 0) {
       closeChildSa(sa, one, () => {})
@@ -166,7 +170,6 @@ function terminate(
   }
   if (ofChildren) return
   for (const sa of sas) {
-    core.log('CFG', 1, `vici terminate IKE_SA ${ike === undefined ? '' : `'${ike}' `}#${sa.uniqueId}`)
     core.output({ kind: 'tracking', command: id, uniqueId: sa.uniqueId })
     if (timeoutMs < 0) ended(true)
     else sa.onDestroy(() => ended(true))
@@ -191,14 +194,8 @@ function rekeySelected(
   const children = sas.flatMap((sa) => (ofChildren ? childrenOf(sa, select) : []).map((one) => ({ sa, one })))
   const matches = ofChildren ? children.length : sas.length
   if (matches === 0) return answer({ kind: 'matched', matches, done: 0, message: 'no matching SAs to rekey found' })
-  for (const { sa, one } of children) {
-    core.log('CFG', 1, `vici rekey CHILD_SA '${one.name}' #${one.uniqueId}`)
-    rekeyChild(sa, one)
-  }
-  for (const sa of ofChildren ? [] : sas) {
-    core.log('CFG', 1, `vici rekey IKE_SA '${sa.connection?.name}' #${sa.uniqueId}`)
-    rekey(sa)
-  }
+  for (const { sa, one } of children) rekeyChild(sa, one)
+  for (const sa of ofChildren ? [] : sas) rekey(sa)
   answer({ kind: 'matched', matches, done: matches })
 }
 
@@ -290,6 +287,7 @@ function settleOnce(
 function shutdown(core: Core, answer: (result: Answer) => void): void {
   core.shuttingDown = true
   core.alert('shutdown-signal')
+  core.retries.clear()
   for (const sa of [...core.sas.values()]) sa.abandon()
   for (const { connection, config } of core.traps.all()) core.traps.uninstall(connection.name, config.name)
   core.kernel({ kind: 'flush' }, undefined, () => answer({ kind: 'done' }))

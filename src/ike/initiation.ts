@@ -1,19 +1,23 @@
 /** Bringing up a child: over an IKE SA that is there, or over a new one. */
 import type { ChildConfig, Connection } from '../config/connection.ts'
 import { sameConnection } from '../config/equality.ts'
-import { ChildPlan } from './child-plan.ts'
+import type { ChildPlan } from './child-plan.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { Core } from './core.ts'
-import { ExchangeTimeout } from './errors.ts'
+import { ExchangeTimeout, LocalFailure } from './errors.ts'
 import { connect } from './exchanges/connect.ts'
 import * as createChildSa from './exchanges/create-child-sa.ts'
 import { closeChild, closeIkeSa } from './exchanges/delete.ts'
 import type { IkeSa } from './ike-sa.ts'
 
-/** Starts to bring up `plan`'s child; the plan's listeners hear how it ends. Returns the IKE SA that works on it. */
-export function initiate(core: Core, connection: Connection, plan: ChildPlan): IkeSa {
-  const sa = reusable(core, connection)
-  if (sa === undefined) return connect(core, connection, plan)
+/**
+ * Starts to bring up `plan`'s child; the plan's listeners hear how it ends. Returns the IKE SA that works on it.
+ * @param remote where the peer was last, for a connection that does not say where it is
+ */
+export function initiate(core: Core, connection: Connection, plan: ChildPlan, remote?: string): IkeSa {
+  const sa = reusable(core, connection, remote)
+  if (sa === undefined) return connect(core, connection, plan, remote)
+  plan.begun(sa)
   const { config } = plan
   const existing = [...sa.children.values()].find(
     (child) => child.config.name === config.name && child.state === 'INSTALLED',
@@ -23,7 +27,7 @@ export function initiate(core: Core, connection: Connection, plan: ChildPlan): I
     const other = existing === undefined ? 'a CHILD_SA that is being created' : `{${existing.uniqueId}}`
     const message = `not establishing CHILD_SA ${config.name} due to existing duplicate ${other}`
     core.log('IKE', 1, message, sa)
-    plan.failed(message)
+    plan.failed(message, existing === undefined ? new LocalFailure(message) : undefined)
     return sa
   }
   createChild(sa, plan)
@@ -37,19 +41,20 @@ export function createChild(sa: IkeSa, plan: ChildPlan): void {
     child: plan.config.name,
     script: (owner) => createChildSa.initiate(owner, plan),
     failed: (error, owner) => {
-      plan.failed(error?.message ?? 'IKE_SA was closed')
+      plan.failed(error?.message ?? 'IKE_SA was closed', error)
       if (error !== undefined) peerLost(owner, error)
     },
   })
 }
 
 /** An IKE SA of an equal connection that can take another child (CHARON 2.2). */
-export function reusable(core: Core, connection: Connection): IkeSa | undefined {
+export function reusable(core: Core, connection: Connection, remote?: string): IkeSa | undefined {
   if (!core.settings.reuseIkeSa) return undefined
   return [...core.sas.values()].find(
     (sa) =>
       (sa.state === 'ESTABLISHED' || (sa.state === 'CONNECTING' && sa.role === 'initiator')) &&
       sa.connection !== undefined &&
+      (remote === undefined || sa.remote.address === remote) &&
       (sa.connection === connection || sameConnection(sa.connection, connection)),
   )
 }
@@ -68,13 +73,14 @@ export function runStartAction(core: Core, connection: Connection, config: Child
   }
   if (config.startAction.start && !shunt) {
     core.log('CFG', 1, `vici initiating '${config.name}'`)
-    initiate(core, connection, new ChildPlan(config))
+    core.retries.start(connection, config)
   }
 }
 
 /** Takes back what `runStartAction` did. */
 export function undoStartAction(core: Core, connection: Connection, config: ChildConfig): void {
-  if (config.startAction.trap) {
+  core.retries.forget(connection.name, config.name)
+  if (config.startAction.trap || config.dpdAction.trap || config.closeAction.trap) {
     core.log('CFG', 1, `vici uninstalling '${config.name}'`)
     core.traps.uninstall(connection.name, config.name)
   }
@@ -97,6 +103,7 @@ export function undoStartAction(core: Core, connection: Connection, config: Chil
 
 /** Closes an IKE SA in the orderly way; one that is not up yet simply goes. */
 export function closeSa(sa: IkeSa): void {
+  sa.closing = true
   if (sa.state === 'DELETING') return
   if (sa.state !== 'ESTABLISHED') {
     sa.destroy()
@@ -108,6 +115,7 @@ export function closeSa(sa: IkeSa): void {
 
 /** Closes one child in the orderly way; `ended` hears whether the exchange worked. */
 export function closeChildSa(sa: IkeSa, child: ChildSa, ended: (success: boolean) => void): void {
+  child.leaving = true
   sa.enqueue({
     names: ['CHILD_DELETE'],
     script: (owner) => closeChild(owner, child),

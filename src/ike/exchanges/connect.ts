@@ -15,7 +15,13 @@ import * as ikeSaInit from './ike-sa-init.ts'
  * Begins an IKE SA to the connection's peer. It exists at once, with the first addresses that the configuration has;
  * names are resolved and the source address is looked up by its first task.
  */
-export function connect(core: Core, connection: Connection, plan: ChildPlan | undefined, remote?: string): IkeSa {
+export function connect(
+  core: Core,
+  connection: Connection,
+  plan: ChildPlan | undefined,
+  remote?: string,
+  begun?: (sa: IkeSa) => void,
+): IkeSa {
   const sa = new IkeSa(core, {
     role: 'initiator',
     spiI: core.newSpi(),
@@ -39,6 +45,8 @@ export function connect(core: Core, connection: Connection, plan: ChildPlan | un
     failed,
     ...(plan && { child: plan.config.name }),
   }
+  begun?.(sa)
+  plan?.begun(sa)
   sa.enqueue(task)
   return sa
 }
