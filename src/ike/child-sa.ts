@@ -53,6 +53,8 @@ export class ChildSa {
   state: ChildSaState = 'CREATED'
   /** Our own request to delete it is on its way. */
   deleteSent = false
+  /** We want it to go: nothing brings it back. */
+  leaving = false
   installedAtMs: number | undefined
   lifetime: ChildLifetime = { limits: {} }
   /** Kernel objects that exist because of this SA. */

@@ -16,6 +16,7 @@ import type { Job } from './job.ts'
 import type { AlertKind, Event, LogEntry, LogGroup, Output } from './output.ts'
 import { Policies } from './policies.ts'
 import { Reqids } from './reqids.ts'
+import { Retries } from './retries.ts'
 import { Process, type Waiter } from './runner.ts'
 import type { ReplyEffect, RequestEffect, RunEffect, Script, SleepEffect } from './script.ts'
 import { Timers } from './timers.ts'
@@ -56,6 +57,7 @@ export class Core {
   readonly policies: Policies
   readonly reqids: Reqids
   readonly traps: Traps
+  readonly retries: Retries
   /** All IKE SAs by unique id, oldest first. */
   readonly sas: Map<number, IkeSa> = new Map()
   /** The same by the SPI we chose. */
@@ -80,6 +82,7 @@ export class Core {
     this.policies = new Policies(this)
     this.reqids = new Reqids(options.settings.reqidBase)
     this.traps = new Traps(this)
+    this.retries = new Retries(this)
   }
 
   /** Takes what has been put out since the last time. */

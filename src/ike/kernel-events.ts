@@ -1,11 +1,12 @@
 /** What the kernel tells: packets that want an SA, SAs that run out, peers whose mapping changed. */
 import type { KernelEvent } from '../kernel/operations.ts'
 import { formatSelector } from '../wire/selector.ts'
+import { expired } from './actions.ts'
 import { ChildPlan } from './child-plan.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { Core } from './core.ts'
 import type { IkeSa } from './ike-sa.ts'
-import { closeChildSa, initiate } from './initiation.ts'
+import { initiate } from './initiation.ts'
 import { rekeyChild } from './lifetimes.ts'
 import { packetSelectors } from './selectors.ts'
 
@@ -59,7 +60,7 @@ function expire(core: Core, event: Extract<KernelEvent, { kind: 'expire' }>): vo
     return
   }
   core.log('KNL', 1, `creating delete job for ${what}`)
-  closeChildSa(sa, child, () => {})
+  expired(sa, child)
 }
 
 /** The peer's NAT has a new mapping: ESP in UDP came from elsewhere, and was authentic. */

@@ -35,8 +35,8 @@ export interface PendingJob {
 
 export class Host {
   readonly name: string
-  readonly engine: Engine
-  readonly kernel: SimulatedKernel
+  engine: Engine
+  kernel: SimulatedKernel
   readonly logs: LogEntry[] = []
   readonly events: Event[] = []
   readonly #answers = new Map<number, Answer>()
@@ -47,6 +47,7 @@ export class Host {
   #jobs: PendingJob[] = []
   #timerAt: number | undefined
   #lastCommand = 0
+  #lives = 0
   /** What was sent, in order: every datagram, with its name as logged, e.g. `IKE_AUTH request 1 [ IDi … ]`. */
   readonly sent: { readonly label: string; readonly atMs: number; readonly bytes: Uint8Array }[] = []
 
@@ -55,15 +56,35 @@ export class Host {
     this.name = name
     this.#options = options
     this.#random = seededRandom(Buffer.from(`${name} jobs ${seed}`))
-    this.engine = new Engine({
-      random: seededRandom(Buffer.from(`${name} core ${seed}`)),
-      settings: options.settings,
-      strict: true,
-    })
-    this.kernel = new SimulatedKernel({
-      ...options.kernel,
-      random: seededRandom(Buffer.from(`${name} kernel ${seed}`)),
-    })
+    this.engine = this.#newEngine(`${seed}`)
+    this.kernel = this.#newKernel(`${seed}`)
+  }
+
+  /**
+   * The power goes off and comes back: a new core and an empty kernel that know nothing of before. The configuration
+   * has to be loaded again.
+   */
+  restart(): void {
+    const life = `${this.#options.seed} life ${++this.#lives}`
+    const { addresses } = this.kernel
+    this.engine = this.#newEngine(life)
+    this.kernel = this.#newKernel(life)
+    this.kernel.readdress(addresses)
+    this.kernel.drain()
+    this.#jobs = []
+    this.#timerAt = undefined
+    this.#answers.clear()
+    this.#labels.clear()
+  }
+
+  #newEngine(seed: string): Engine {
+    const { name, settings } = this.#options
+    return new Engine({ random: seededRandom(Buffer.from(`${name} core ${seed}`)), settings, strict: true })
+  }
+
+  #newKernel(seed: string): SimulatedKernel {
+    const { name, kernel } = this.#options
+    return new SimulatedKernel({ ...kernel, random: seededRandom(Buffer.from(`${name} kernel ${seed}`)) })
   }
 
   /** Jobs in the order in which they were asked for. */

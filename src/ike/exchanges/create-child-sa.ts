@@ -65,7 +65,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan): Script<void> {
     core.log('IKE', 1, message, sa)
     core.log('IKE', 1, 'failed to establish CHILD_SA, keeping IKE_SA', sa)
     core.alert('keep-on-child-sa-failure', sa)
-    plan.failed(message)
+    plan.failed(message, error instanceof Error ? error : undefined)
     const theirs = created.answer.SA?.proposals[0]
     if (!(error instanceof PeerRefused) && theirs?.spi.length === 4) yield* deleteChild(theirs.protocol, spi.spi)
   }

@@ -9,6 +9,7 @@ import { formatIdentity } from '../../pki/identity.ts'
 import { EXCHANGE, PROTOCOL } from '../../wire/numbers.ts'
 import type { DPayload, Payload } from '../../wire/payloads/index.ts'
 import { formatSelectors } from '../../wire/selector.ts'
+import { deletedByPeer, endIkeSa } from '../actions.ts'
 import { hex, spiBytes32 } from '../child-negotiation.ts'
 import type { ChildSa } from '../child-sa.ts'
 import { ExchangeTimeout } from '../errors.ts'
@@ -65,7 +66,7 @@ export function respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): reado
     if (sa.state === 'REKEYING' && sa.theirRekey !== undefined) takeOver(sa, sa.theirRekey.created)
     sa.deleting()
     core.log('IKE', 0, 'IKE_SA deleted', sa)
-    sa.whenAnswered(() => sa.close('deleted by peer'))
+    sa.whenAnswered(() => endIkeSa(sa, 'deleted by peer', () => sa.close('deleted by peer')))
     return []
   }
   const ours = new Map<number, Uint8Array[]>()
@@ -92,6 +93,7 @@ export function respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): reado
       else {
         core.log('IKE', 0, closingLine(child), sa)
         gone(sa, child)
+        deletedByPeer(sa, child)
       }
     }
   }

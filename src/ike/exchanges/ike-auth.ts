@@ -112,7 +112,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
     if (!(error instanceof KernelError)) core.log('IKE', 1, message, sa)
     core.log('IKE', 1, 'failed to establish CHILD_SA, keeping IKE_SA', sa)
     core.alert('keep-on-child-sa-failure', sa)
-    plan.failed(message)
+    plan.failed(message, error instanceof Error ? error : undefined)
     // What the peer has installed must go again.
     const theirs = answer.SA?.proposals[0]
     if (theirs?.spi.length === 4) yield* deleteChild(theirs.protocol, spi.spi)

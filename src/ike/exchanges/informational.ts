@@ -7,6 +7,7 @@
 import { FIRST_STATUS, NOTIFY, nameOf } from '../../wire/numbers.ts'
 import type { Payload } from '../../wire/payloads/index.ts'
 import { shape } from '../../wire/shape.ts'
+import { trapsForDeleted } from '../actions.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { refuseCritical } from '../messages.ts'
 import type { Received, Script } from '../script.ts'
@@ -26,5 +27,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
       sa.whenAnswered(() => sa.close('refused by peer'))
     }
   }
-  return D.length > 0 ? respondToDelete(sa, D) : []
+  if (D.length === 0) return []
+  yield* trapsForDeleted(sa, D)
+  return respondToDelete(sa, D)
 }
