@@ -1,5 +1,6 @@
 /** The demo's part inside: one tunnel between two hosts, told line by line in /work/events. */
 import { appendFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { usual } from '../scenarios/base.ts'
 import { startCapture } from './capture.ts'
 import { type Ground, layOut } from './hosts.ts'
@@ -61,7 +62,7 @@ async function demo(): Promise<void> {
       [`sun, ${titles[plan.sun]}`, ground.sun.place.outside.ipv4],
     ).forEach(say)
     const up = await ours.up()
-    ladder.look()
+    await ladder.quiet()
     if (up.code !== 0) throw new Error(`the tunnel did not come up: ${up.text.trim().split('\n').at(-1)}`)
     await poll('both ends to show the tunnel', 4000, async () => (await ours.established()) && theirs.established())
     await showSa(ground)
@@ -72,7 +73,7 @@ async function demo(): Promise<void> {
     say('')
     say(drawGap())
     await ours.down()
-    ladder.look()
+    await ladder.quiet()
     ladder.end()
     for (const host of [ground.moon, ground.sun]) {
       await poll(`an empty kernel on ${host.name}`, 3000, async () => (await kernelRest(host.shell)).length === 0)
@@ -99,22 +100,21 @@ function start(peer: PeerName, side: Side): Promise<Running> {
 }
 
 /** Draws messages as they appear in the daemon's log, from now on. */
-function followLadder(daemon: Running): { readonly look: () => void; readonly end: () => void } {
+function followLadder(daemon: Running): { readonly quiet: () => Promise<void>; readonly end: () => void } {
   const read = rungReader()
-  let seen = daemon.log().length
-  let rest = ''
+  const completeLines = (): string[] => daemon.log().split('\n').slice(0, -1)
+  let seen = completeLines().length
   const look = (): void => {
-    const log = daemon.log()
-    const lines = (rest + log.slice(seen)).split('\n')
-    seen = log.length
-    rest = lines.pop() ?? ''
+    const lines = completeLines().slice(seen)
+    seen += lines.length
     for (const line of lines) {
       const rung = read(line)
       if (rung) drawRung(rung).forEach(say)
     }
   }
   const timer = setInterval(look, 40)
-  return { look, end: () => clearInterval(timer) }
+  // A log may be written a little after the fact.
+  return { quiet: () => sleep(150).then(look), end: () => clearInterval(timer) }
 }
 
 async function showSa({ moon }: Ground): Promise<void> {

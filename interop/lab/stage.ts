@@ -146,7 +146,7 @@ async function keepEvidence(
   keep: string,
 ): Promise<void> {
   mkdirSync(keep, { recursive: true })
-  for (const daemon of running) writeFileSync(join(keep, `${daemon.name}.${running.indexOf(daemon)}.log`), daemon.log())
+  for (const daemon of running) writeFileSync(join(keep, `${daemon.host.name}-${daemon.name}.log`), daemon.log())
   for (const host of [ground.moon, ground.sun]) {
     for (const file of ['daemon.log', 'output.log', 'surface-ours.txt', 'surface-charon.txt']) {
       const from = join(host.folder, 'run', file)

@@ -45,6 +45,7 @@ export async function startLibreswan(side: Side): Promise<Running> {
   if (added.code !== 0) throw new Error(`libreswan does not accept the connection: ${added.text.trim().slice(-400)}`)
   return {
     name: 'libreswan',
+    host,
     up: () => ipsec(`up ${connectionName}`),
     down: () => ipsec(`down ${connectionName}`),
     async established() {

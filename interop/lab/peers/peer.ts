@@ -1,6 +1,6 @@
 /** What the lab wants of a daemon, whichever it is. */
 import type { Connection, End } from '../connection.ts'
-import type { Ground, Host } from '../hosts.ts'
+import type { Host } from '../hosts.ts'
 import type { Credentials } from '../pki.ts'
 import type { Ran } from '../shell.ts'
 
@@ -28,6 +28,7 @@ export interface Established {
 /** A daemon that runs. */
 export interface Running {
   readonly name: PeerName
+  readonly host: Host
   /** Brings the connection up and says how that went. */
   readonly up: () => Promise<Ran>
   readonly down: () => Promise<Ran>
@@ -41,10 +42,3 @@ export interface Running {
 
 /** Starts a daemon with a side's configuration; resolves when it can be told to initiate, or to wait for the peer. */
 export type Start = (side: Side) => Promise<Running>
-
-/** The two daemons of a scenario and the hosts they run on. */
-export interface Pair {
-  readonly ground: Ground
-  readonly moon: Running
-  readonly sun: Running
-}

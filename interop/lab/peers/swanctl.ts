@@ -33,6 +33,7 @@ export async function startWithSwanctl({ host, initiates, connection }: Side, da
   await shell.must('swanctl --load-all --noprompt')
   return {
     name: daemon.name,
+    host,
     up: () => shell.run(`timeout 12 swanctl --initiate --child ${connectionName} --timeout 10`),
     down: () =>
       shell.run(
