@@ -279,12 +279,13 @@ test('what is asked for and not done yet is named, what asks for nothing is not'
     childless = allow
     ppk_required = no
     remote { revocation = strict }
+    local { aaa_id = radius.lab.org }
     children { net { updown = x
       dpd_action = clear
       close_action = trap } }`
   assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, [
     'pools',
-    'remote.revocation',
+    'local.aaa_id',
     'children.net.updown',
     'children.net.close_action',
   ])

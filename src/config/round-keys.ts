@@ -51,17 +51,14 @@ export const roundKeys: KeyTable<RoundDraft> = {
   groups: items((draft, bytes) => void draft.groups.push(textOf(bytes)), {
     syntax: 'identity',
     default: '',
-    support: 'kept',
   }),
   cert_policy: items((draft, bytes) => void draft.certPolicies.push(parseOid(textOf(bytes))), {
     syntax: 'OID',
     default: '',
-    support: 'kept',
   }),
   revocation: field('revocation', parseKeywordOf(['relaxed', 'ifuri', 'strict']), {
     syntax: 'relaxed, ifuri, strict',
     default: 'relaxed',
-    support: 'kept',
   }),
 }
 

@@ -7,7 +7,7 @@ import { DerReader } from './der.ts'
 import { equalIdentity, formatIdentity, type Identity } from './identity.ts'
 import { DEFAULT_BUDGET, type PathFailure, validate } from './path.ts'
 import type { PolicyInputs } from './policy.ts'
-import type { RevocationCheck } from './revocation.ts'
+import { type RevocationPolicy, withoutSources } from './revocation.ts'
 import { readSignatureAlgorithm } from './signature-algorithm.ts'
 import { identitiesOf, identityInCertificate } from './store.ts'
 
@@ -31,7 +31,8 @@ export interface PeerAuthentication {
   readonly now: number
   readonly constraints?: PeerConstraints
   readonly policy?: PolicyInputs
-  readonly revocation?: RevocationCheck
+  /** What an unknown revocation status means; `relaxed` by default. */
+  readonly revocation?: RevocationPolicy
 }
 
 export interface RawKey {
@@ -151,7 +152,7 @@ function findPath(
     now,
     budget: { signatures: work.signaturesLeft },
     ...(policy !== undefined && { policy }),
-    ...(revocation !== undefined && { revocation }),
+    revocation: withoutSources(revocation ?? 'relaxed'),
   })
   work.signaturesLeft -= result.signatures
   log.push(...result.log)

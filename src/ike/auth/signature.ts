@@ -59,6 +59,11 @@ export function* verifySignature(
   const pinned = (round?.certificates ?? []).map(certificateOf)
   const authorities = (round?.caCertificates ?? []).map(certificateOf)
   const trusted = settings.rejectTrustedEndEntity ? [] : credentials.certificates
+  if (round !== undefined && round.groups.length > 0) {
+    throw authenticationFailed(
+      `constraint check failed: group membership '${round.groups.join(', ')}' required, and nothing here can prove it: attribute certificates and RADIUS are not available`,
+    )
+  }
   const result = yield* run({
     kind: 'verify-peer',
     request: {
@@ -73,6 +78,10 @@ export function* verifySignature(
       authData: peer.auth.data,
       octets,
       now: core.now,
+      ...(round && { revocation: round.revocation }),
+      ...(round?.certPolicies.length && {
+        policy: { initialPolicies: new Set(round.certPolicies), explicitPolicy: true },
+      }),
       constraints: {
         ...schemeConstraints(round?.signatures ?? []),
         announcedHashes: signatureHashes,
