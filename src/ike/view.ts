@@ -118,3 +118,13 @@ export interface PolicyView {
   readonly localTs: readonly AddressSelector[]
   readonly remoteTs: readonly AddressSelector[]
 }
+
+/** A pool as `get-pools` shows it; leases in the order in which the addresses were first given out. */
+export interface PoolView {
+  readonly name: string
+  readonly base: string
+  readonly size: number
+  readonly online: number
+  readonly offline: number
+  readonly leases: readonly { readonly address: string; readonly identity: Identity; readonly online: boolean }[]
+}
