@@ -39,15 +39,26 @@ export function deadReferences(sources: readonly Source[]): readonly string[] {
   })
 }
 
-/** Keys that are accepted and not followed, or refused, and that the page about the configuration does not name. */
+/** Where the tables of keys and the page about the configuration differ about what is not followed. */
 export function unexplainedKeys(sources: readonly Source[]): readonly string[] {
   const path = 'docs/configuration.md'
   const page = sources.find((one) => one.path === path)?.text ?? ''
-  return [connectionKeys, roundKeys, certificateKeys, childKeys].flatMap((table) =>
-    Object.entries(table)
-      .filter(([name, { support }]) => support !== 'yes' && !page.includes(`\`${name}\``))
-      .map(([name, { support }]) => `${path}: nothing about ${name}, which is ${support}`),
+  const rows = [connectionKeys, roundKeys, certificateKeys, childKeys].flatMap((table) =>
+    Object.entries(table).map(([name, { support }]) => ({ name, support })),
   )
+  const [, kept = ''] = /\*\*Kept([\s\S]*?)\n\n(?!\|)/.exec(page.replace('not done:\n\n', '')) ?? []
+  const followed = rows.filter(
+    ({ name, support }) =>
+      support === 'yes' &&
+      kept.includes(`\`${name}\``) &&
+      !rows.some((other) => other.name === name && other.support === 'kept'),
+  )
+  return [
+    ...rows
+      .filter(({ name, support }) => support !== 'yes' && !(support === 'kept' ? kept : page).includes(`\`${name}\``))
+      .map(({ name, support }) => `${path}: nothing about ${name}, which is ${support}`),
+    ...followed.map(({ name }) => `${path}: ${name} is followed`),
+  ]
 }
 
 function foldersOf(path: string): readonly string[] {
