@@ -132,7 +132,7 @@ function init(ground: 'host' | 'user-mode-linux', program: string): string {
           `perl -e 'open S,"/work/seed";read S,$s,64;open R,">/dev/random";ioctl R,0x40085203,pack("lla64",512,64,$s)'`,
           // libuv's io_uring makes the packaged guest kernel panic
           'echo 2 > /proc/sys/kernel/io_uring_disabled',
-          'modprobe -a xfrm_user esp4 esp6 veth bridge dummy gcm 2>/dev/null',
+          'modprobe -a xfrm_user esp4 esp6 veth bridge gcm 2>/dev/null',
         ]
       : []),
     'mount -t sysfs sys /sys 2>/dev/null; mount -t tmpfs run /run; mkdir -p /run/netns',

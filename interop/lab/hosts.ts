@@ -87,7 +87,7 @@ export async function layOut(folder: string, layout: Layout): Promise<Ground> {
       const own = join(folder, name)
       const root = layout.libreswan.includes(name) ? '/mnt/libreswan' : '/'
       mkdirSync(join(own, 'run'), { recursive: true })
-      const shell = inNamespace(name, 'unshare --mount --pid --fork --kill-child --mount-proc bash --norc')
+      const shell = inNamespace(name, 'unshare --mount --propagation unchanged --pid --fork --kill-child --mount-proc bash --norc')
       shells.push(shell)
       const client = layout.clients ? inNamespace(clients[name], 'bash --norc') : shell
       if (layout.clients) shells.push(client)
@@ -217,7 +217,7 @@ function hostUp(host: Host, layout: Layout): string {
       [
         'link set lo up',
         'link set eth0 up',
-        ...(layout.clients ? [] : ['link add inside type dummy']),
+        ...(layout.clients ? [] : ['link add inside type veth peer name inner', 'link set inner up']),
         'link set inside up',
         `address add ${at.outside.ipv4}/24 dev eth0`,
         `address add fec0::${n}/64 dev eth0 nodad`,
