@@ -31,8 +31,8 @@ export interface End {
   readonly ike?: Proposal
   readonly esp?: Proposal
   readonly secret?: string
-  /** Whose certificates: the common CA's, those of a CA the peer does not trust, or a chain through an intermediate. */
-  readonly certificate?: 'common' | 'untrusted' | 'chain'
+  /** Whose certificates: the common CA's, those of a CA the peer does not trust, a chain, or what is over by now. */
+  readonly certificate?: 'common' | 'untrusted' | 'chain' | 'expired'
   readonly localNetworks?: readonly string[]
   readonly remoteNetworks?: readonly string[]
   /** Lines for the section `charon` of strongswan.conf. */

@@ -87,7 +87,10 @@ export async function layOut(folder: string, layout: Layout): Promise<Ground> {
       const own = join(folder, name)
       const root = layout.libreswan.includes(name) ? '/mnt/libreswan' : '/'
       mkdirSync(join(own, 'run'), { recursive: true })
-      const shell = inNamespace(name, 'unshare --mount --propagation unchanged --pid --fork --kill-child --mount-proc bash --norc')
+      const shell = inNamespace(
+        name,
+        'unshare --mount --propagation unchanged --pid --fork --kill-child --mount-proc bash --norc',
+      )
       shells.push(shell)
       const client = layout.clients ? inNamespace(clients[name], 'bash --norc') : shell
       if (layout.clients) shells.push(client)

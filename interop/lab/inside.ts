@@ -50,7 +50,7 @@ process.exit(0)
 function play(stage: Stage, { expect }: Scenario): Promise<void> {
   switch (expect.kind) {
     case 'up':
-      return proveTunnel(stage, expect.wire ?? {}, expect.kernel ?? [])
+      return proveTunnel(stage, expect)
     case 'refused':
       return proveRefusal(stage, expect)
     case 'same-surface':

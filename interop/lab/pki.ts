@@ -36,6 +36,7 @@ export async function credentials(
   host: HostName,
 ): Promise<Credentials> {
   const own = join(folder, `${kind}-${which}`)
+  if (which === 'expired') await credentials(shell, folder, kind, 'common', host)
   if (!existsSync(join(own, 'done'))) await make(shell, own, kind, which)
   return {
     anchor: join(own, 'ca.pem'),
@@ -56,11 +57,12 @@ async function make(
   const key = newKey[which === 'chain' && kind === 'rsa' ? 'large' : kind]
   const authority =
     '-addext basicConstraints=critical,CA:true -addext keyUsage=critical,keyCertSign,cRLSign -days 30 -batch'
+  const validity = which === 'expired' ? '-not_before 20200101000000Z -not_after 20200201000000Z' : '-days 30'
   const issuer = which === 'chain' ? '-CA sub.pem -CAkey sub.key' : '-CA ca.pem -CAkey ca.key'
   const config = '-config /dev/null' // the file of the package adds extensions of its own
   const hosts = (['moon', 'sun'] as const).map(
     (host) =>
-      `openssl req ${config} -x509 ${key} -nodes -keyout ${host}.key -out ${host}.pem ${issuer} -days 30 ` +
+      `openssl req ${config} -x509 ${key} -nodes -keyout ${host}.key -out ${host}.pem ${issuer} ${validity} ` +
       `-subj '/O=Lab/CN=${identity(host)}' -addext basicConstraints=CA:false ` +
       `-addext keyUsage=digitalSignature -addext subjectAltName=DNS:${identity(host)} && ` +
       `openssl pkcs12 -export -name ${host} -in ${host}.pem -inkey ${host}.key -certfile ca.pem ` +
@@ -68,7 +70,10 @@ async function make(
   )
   const commands = [
     `cd ${folder}`,
-    `openssl req ${config} -x509 ${key} -nodes -keyout ca.key -out ca.pem -subj '/O=Lab/CN=${which} ${kind} CA' ${authority}`,
+    // What has expired comes from the CA that is trusted.
+    which === 'expired'
+      ? `cp ../${kind}-common/ca.pem ../${kind}-common/ca.key .`
+      : `openssl req ${config} -x509 ${key} -nodes -keyout ca.key -out ca.pem -subj '/O=Lab/CN=${which} ${kind} CA' ${authority}`,
     ...(which === 'chain'
       ? [
           `openssl req ${config} -x509 ${key} -nodes -keyout sub.key -out sub.pem -CA ca.pem -CAkey ca.key ` +

@@ -6,28 +6,43 @@ import { kernelPolicies, kernelRest, kernelStates } from './kernel.ts'
 import { readCapture, type Seen } from './pcap.ts'
 import type { Running } from './peers/peer.ts'
 import { poll } from './poll.ts'
-import type { OnTheWire } from './scenario.ts'
+import type { Expectation, OnTheWire } from './scenario.ts'
 import type { Stage } from './stage.ts'
 
 const pings = 10
 
+/** What a scenario that comes up may ask for. */
+type Up = Extract<Expectation, { readonly kind: 'up' }>
+
 /** The whole life of a tunnel: up, packets both ways, counters, the wire, down, nothing left. */
-export async function proveTunnel(stage: Stage, wire: OnTheWire, kernel: readonly string[]): Promise<void> {
+export async function proveTunnel(stage: Stage, expect: Up): Promise<void> {
   const { initiator, responder, initiatorHost, responderHost, capture, scenario } = stage
+  const { wire = {}, kernel = [] } = expect
   const { start } = scenario.connection
   if (scenario.halfOpenFirst) await leaveHalfOpen(initiatorHost, responderHost)
   if (start === 'trap') await wakeTrap(stage)
   else if (start === 'none') await bringUp(initiator)
-  await Promise.all([isEstablished(initiator, stage, wire), isEstablished(responder, stage, wire)])
+  await Promise.all([isEstablished(initiator, stage, expect), isEstablished(responder, stage, expect)])
   await pingBothWays(stage)
   await countersRose(initiatorHost, kernel)
   await countersRose(responderHost, kernel)
-  const down = await initiator.down()
-  if (down.code !== 0) throw new Error(`down on ${initiator.name}: status ${down.code}: ${lastLines(down.text)}`)
-  await nothingLeft(initiatorHost, 'after down')
-  await nothingLeft(responderHost, 'after down')
+  await end(stage, expect.endedBy ?? 'initiator')
   await quiet(stage)
   lookAtWire(stage, readCapture(await capture.stop()), wire)
+}
+
+/** Ends the connection; after that neither kernel holds anything. */
+async function end(stage: Stage, by: NonNullable<Up['endedBy']>): Promise<void> {
+  const { initiator, responder, initiatorHost, responderHost, scenario } = stage
+  if (by === 'end-of-daemon') await initiator.stop()
+  else {
+    const ender = by === 'initiator' ? initiator : responder
+    const down = await ender.down()
+    if (down.code !== 0) throw new Error(`down on ${ender.name}: status ${down.code}: ${lastLines(down.text)}`)
+    if (scenario.connection.start === 'trap') await initiator.disarm()
+  }
+  await nothingLeft(initiatorHost, 'after down')
+  await nothingLeft(responderHost, 'after down')
 }
 
 /** A connection that one end refuses: the logs of both say why, and the kernels hold nothing. */
@@ -63,7 +78,7 @@ export async function pingBothWays(stage: Stage): Promise<void> {
   }
 }
 
-/** Both daemons end when asked to, with status 0, and leave nothing in the kernel. */
+/** Both daemons end when asked to, with status 0 (if they did not yet), and leave nothing in the kernel. */
 export async function quiet({ ours, theirs, ground }: Stage): Promise<void> {
   await Promise.all([ours.stop(), theirs.stop()])
   await nothingLeft(ground.moon, 'after the end of the daemon')
@@ -84,12 +99,20 @@ async function wakeTrap(stage: Stage): Promise<void> {
   })
 }
 
-async function isEstablished(daemon: Running, { scenario }: Stage, wire: OnTheWire): Promise<void> {
+async function isEstablished(daemon: Running, stage: Stage, { wire, selectors }: Up): Promise<void> {
   const shown = await poll(`${daemon.name} to show one IKE SA with one Child SA`, 6000, () => daemon.established())
-  const mode = scenario.connection.mode === 'tunnel' ? 'TUNNEL' : 'TRANSPORT'
+  const mode = stage.scenario.connection.mode === 'tunnel' ? 'TUNNEL' : 'TRANSPORT'
   if (shown.mode !== mode) throw new Error(`${daemon.name} shows mode ${shown.mode}, not ${mode}`)
-  if (shown.isEncapsulated !== (wire.udp ?? false)) {
+  if (shown.isEncapsulated !== (wire?.udp ?? false)) {
     throw new Error(`${daemon.name} shows ${shown.isEncapsulated ? '' : 'no '}UDP encapsulation`)
+  }
+  if (!selectors || !shown.selectors) return
+  const [initiators, responders] = selectors
+  const [local, remote] = daemon === stage.initiator ? [initiators, responders] : [responders, initiators]
+  if (shown.selectors.local !== local || shown.selectors.remote !== remote) {
+    throw new Error(
+      `${daemon.name} shows ${shown.selectors.local} === ${shown.selectors.remote}, not ${local} === ${remote}`,
+    )
   }
 }
 

@@ -16,6 +16,10 @@ export type Expectation =
   | {
       readonly kind: 'up'
       readonly wire?: OnTheWire
+      /** Who ends it: an end by `down`, or the initiator's daemon by ending itself. */
+      readonly endedBy?: 'initiator' | 'responder' | 'end-of-daemon'
+      /** The selectors that both ends show in the end (in swanctl's words), the initiator's first. */
+      readonly selectors?: readonly [initiators: string, responders: string]
       /** Text that every state in both kernels shows (`ip -s xfrm state`). */
       readonly kernel?: readonly string[]
     }

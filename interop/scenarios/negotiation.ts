@@ -21,6 +21,18 @@ const wrongGroupFirst: Proposal = {
   libreswan: 'aes_gcm128-sha2_256-dh19+dh31',
 }
 
+const severalIke: Proposal = {
+  swanctl:
+    'aes128gcm16-prfsha256-x25519, chacha20poly1305-prfsha256-x25519, aes256-aes192-sha512-sha384-ecp384-modp3072',
+  libreswan: 'aes_gcm128-sha2_256-dh31,aes192-sha2_384-dh20',
+}
+const severalEsp: Proposal = {
+  swanctl: 'aes256gcm16, aes256-aes128-sha384-sha256',
+  libreswan: 'aes_gcm256,aes128-sha2_256',
+}
+const moonNet = '10.1.0.0/16'
+const sunNet = '10.2.0.0/16'
+
 /** Gives the ends by their role in the exchange. */
 function ends(initiator: 'ours' | 'peer', first: End, second: End): Pick<Scenario, 'initiator' | 'ours' | 'theirs'> {
   return initiator === 'ours' ? { initiator, ours: first, theirs: second } : { initiator, ours: second, theirs: first }
@@ -62,6 +74,31 @@ export const negotiation: readonly Scenario[] = both.flatMap((initiator) => [
     theirs: { daemon: ['fragment_size = 400'] },
     expect: { kind: 'up', wire: { fragments: ['request', 'response'] } },
   }),
+  scenario(`negotiation/several-proposals-${initiator}-initiates`, {
+    ...ends(
+      initiator,
+      { ike: severalIke, esp: severalEsp },
+      { ike: ikeProposals.aesCbc384, esp: espProposals.aesCbc256 },
+    ),
+    expect: { kind: 'up', kernel: ['auth-trunc hmac(sha256) (key) 128'] },
+  }),
+  // RFC 7296 §2.9: the responder takes the part that it allows.
+  scenario(`negotiation/narrowing-${initiator}-initiates`, {
+    ...ends(initiator, { remoteNetworks: ['10.0.0.0/8'] }, {}),
+    expect: { kind: 'up', selectors: initiator === 'ours' ? [moonNet, sunNet] : [sunNet, moonNet] },
+  }),
   scenario(`negotiation/trap-${initiator}-initiates`, { initiator, connection: { start: 'trap' } }),
+  scenario(`negotiation/trap-transport-${initiator}-initiates`, {
+    initiator,
+    connection: { start: 'trap', mode: 'transport' },
+  }),
+  scenario(`negotiation/ended-by-responder-${initiator}-initiates`, {
+    initiator,
+    expect: { kind: 'up', endedBy: 'responder' },
+  }),
+  scenario(`negotiation/ended-by-end-of-daemon-${initiator}-initiates`, {
+    initiator,
+    expect: { kind: 'up', endedBy: 'end-of-daemon' },
+  }),
   scenario(`negotiation/start-${initiator}-initiates`, { initiator, connection: { start: 'start' } }),
 ])

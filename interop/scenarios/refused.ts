@@ -26,6 +26,16 @@ export const refused: readonly Scenario[] = both.flatMap((initiator): Scenario[]
         responder: /generating IKE_AUTH response 1 \[ N\(AUTH_FAILED\) \]/,
       },
     }),
+    scenario(`refused/expired-initiator-${initiator}-initiates`, {
+      initiator,
+      connection: { auth: 'rsa' },
+      [weInitiate ? 'ours' : 'theirs']: { certificate: 'expired' },
+      expect: {
+        kind: 'refused',
+        initiator: /received AUTHENTICATION_FAILED notify error/,
+        responder: /generating IKE_AUTH response 1 \[ N\(AUTH_FAILED\) \]/,
+      },
+    }),
     // RFC 7296 §2.21.2: the initiator says so in an exchange of its own.
     scenario(`refused/untrusted-responder-${initiator}-initiates`, {
       initiator,

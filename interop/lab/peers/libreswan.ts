@@ -43,11 +43,13 @@ export async function startLibreswan(side: Side): Promise<Running> {
   }
   const added = await ipsec(`add ${connectionName}`)
   if (added.code !== 0) throw new Error(`libreswan does not accept the connection: ${added.text.trim().slice(-400)}`)
+  let hasEnded = false
   return {
     name: 'libreswan',
     host,
     up: () => ipsec(`up ${connectionName}`),
     down: () => ipsec(`down ${connectionName}`),
+    disarm: async () => {}, // `auto=ignore`: nothing is armed
     async established() {
       const { text } = await ipsec('trafficstatus')
       const children = text.split('\n').filter((line) => line.includes(`"${connectionName}"`))
@@ -60,6 +62,8 @@ export async function startLibreswan(side: Side): Promise<Running> {
     },
     log,
     async stop() {
+      if (hasEnded) return
+      hasEnded = true
       await ipsec('whack --shutdown')
       const { code } = await shell.run(
         'for i in $(seq 100); do kill -0 $daemon 2>/dev/null || break; sleep 0.05; done; ! kill -KILL $daemon 2>/dev/null',

@@ -23,6 +23,8 @@ export interface Side {
 export interface Established {
   readonly mode: 'TUNNEL' | 'TRANSPORT'
   readonly isEncapsulated: boolean
+  /** Traffic selectors as swanctl prints them; libreswan's are not read. */
+  readonly selectors?: { readonly local: string; readonly remote: string }
 }
 
 /** A daemon that runs. */
@@ -32,6 +34,8 @@ export interface Running {
   /** Brings the connection up and says how that went. */
   readonly up: () => Promise<Ran>
   readonly down: () => Promise<Ran>
+  /** Takes away what would bring the connection up again. */
+  readonly disarm: () => Promise<unknown>
   /** The connection, if it is established with exactly one Child SA. */
   readonly established: () => Promise<Established | undefined>
   /** The log so far, as text lines. */

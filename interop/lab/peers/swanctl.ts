@@ -6,7 +6,7 @@ import { mountFiles } from '../hosts.ts'
 import { poll } from '../poll.ts'
 import type { Established, PeerName, Running, Side } from './peer.ts'
 import { swanctlPaths } from './swanctl-conf.ts'
-import { child, isSection, readPretty, value } from './vici-raw.ts'
+import { child, isSection, list, readPretty, value } from './vici-raw.ts'
 
 /** How to start such a daemon and to read its log. */
 export interface Daemon {
@@ -17,7 +17,7 @@ export interface Daemon {
 }
 
 /** Starts the daemon on the side's host (the configuration is written already) and loads all with swanctl. */
-export async function startWithSwanctl({ host, initiates, connection }: Side, daemon: Daemon): Promise<Running> {
+export async function startWithSwanctl({ host }: Side, daemon: Daemon): Promise<Running> {
   const { shell } = host
   await mountFiles(host, swanctlPaths)
   const output = (): string => daemon.log().trim().split('\n').slice(-5).join(' | ')
@@ -31,18 +31,18 @@ export async function startWithSwanctl({ host, initiates, connection }: Side, da
     return undefined
   })
   await shell.must('swanctl --load-all --noprompt')
+  let hasEnded = false
   return {
     name: daemon.name,
     host,
     up: () => shell.run(`timeout 12 swanctl --initiate --child ${connectionName} --timeout 10`),
-    down: () =>
-      shell.run(
-        `timeout 8 swanctl --terminate --ike ${connectionName} --timeout 6` +
-          (initiates && connection.start === 'trap' ? ` && swanctl --uninstall --child ${connectionName}` : ''),
-      ),
+    down: () => shell.run(`timeout 8 swanctl --terminate --ike ${connectionName} --timeout 6`),
+    disarm: () => shell.must(`timeout 5 swanctl --uninstall --child ${connectionName}`),
     established: async () => readEstablished(await shell.must('timeout 5 swanctl --list-sas --pretty')),
     log: daemon.log,
     async stop() {
+      if (hasEnded) return
+      hasEnded = true
       const { code, text } = await shell.run(
         'kill -TERM $daemon; for i in $(seq 80); do kill -0 $daemon 2>/dev/null || break; sleep 0.05; done; ' +
           'if kill -0 $daemon 2>/dev/null; then echo "did not end within 4 s of SIGTERM"; kill -KILL $daemon; false; ' +
@@ -62,5 +62,9 @@ function readEstablished(text: string): Established | undefined {
   if (sas.length !== 1 || value(sas[0], 'state') !== 'ESTABLISHED' || children?.entries.length !== 1) return undefined
   const net = child(children, /^net-\d+$/)
   if (value(net, 'state') !== 'INSTALLED') return undefined
-  return { mode: value(net, 'mode') as Established['mode'], isEncapsulated: value(net, 'encap') === 'yes' }
+  return {
+    mode: value(net, 'mode') as Established['mode'],
+    isEncapsulated: value(net, 'encap') === 'yes',
+    selectors: { local: list(net, 'local-ts').join(' '), remote: list(net, 'remote-ts').join(' ') },
+  }
 }

@@ -54,6 +54,12 @@ export function value(of: Section | undefined, name: string): string | undefined
   return typeof found === 'string' ? found : undefined
 }
 
+/** The items of the first list of that name. */
+export function list(of: Section | undefined, name: string): readonly string[] {
+  const found = of?.entries.find(([key, v]) => key === name && typeof v !== 'string' && !isSection(v))?.[1]
+  return found === undefined || typeof found === 'string' || isSection(found) ? [] : found
+}
+
 /** The fields of a section, in order and with those of its sections, as dotted names without numbers. */
 export function fieldNames(of: Section, prefix = ''): string[] {
   return of.entries.flatMap(([name, v]) => {
