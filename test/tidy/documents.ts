@@ -1,8 +1,5 @@
-/** Documents name only what exists: files, commands, tests, and the configuration keys that are not followed yet. */
+/** Documents name only what exists: files, commands and tests. */
 import { posix } from 'node:path'
-import { childKeys } from '../../src/config/child-keys.ts'
-import { connectionKeys } from '../../src/config/connection-keys.ts'
-import { certificateKeys, roundKeys } from '../../src/config/round-keys.ts'
 import { lineAt, type Source } from './source.ts'
 
 /** Links, paths, commands and names of tests in documents that lead nowhere. */
@@ -37,28 +34,6 @@ export function deadReferences(sources: readonly Source[]): readonly string[] {
       ),
     ]
   })
-}
-
-/** Where the tables of keys and the page about the configuration differ about what is not followed. */
-export function unexplainedKeys(sources: readonly Source[]): readonly string[] {
-  const path = 'docs/configuration.md'
-  const page = sources.find((one) => one.path === path)?.text ?? ''
-  const rows = [connectionKeys, roundKeys, certificateKeys, childKeys].flatMap((table) =>
-    Object.entries(table).map(([name, { support }]) => ({ name, support })),
-  )
-  const [, kept = ''] = /\*\*Kept([\s\S]*?)\n\n(?!\|)/.exec(page.replace('not done:\n\n', '')) ?? []
-  const followed = rows.filter(
-    ({ name, support }) =>
-      support === 'yes' &&
-      kept.includes(`\`${name}\``) &&
-      !rows.some((other) => other.name === name && other.support === 'kept'),
-  )
-  return [
-    ...rows
-      .filter(({ name, support }) => support !== 'yes' && !(support === 'kept' ? kept : page).includes(`\`${name}\``))
-      .map(({ name, support }) => `${path}: nothing about ${name}, which is ${support}`),
-    ...followed.map(({ name }) => `${path}: ${name} is followed`),
-  ]
 }
 
 function foldersOf(path: string): readonly string[] {
