@@ -1,5 +1,6 @@
 /** What happens when both sides of an IKE SA are authenticated. */
 import { between } from './exchanges/delete.ts'
+import { settleFirstContact } from './first-contact.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { scheduleLifetime } from './lifetimes.ts'
 import { ikeSaView } from './views.ts'
@@ -12,4 +13,5 @@ export function announceEstablished(sa: IkeSa): void {
   core.log('IKE', 0, `IKE_SA ${between(sa).replace(' between ', ' established between ')}`, sa)
   scheduleLifetime(sa)
   core.event({ kind: 'ike-updown', up: true, ikeSa: ikeSaView(sa) })
+  settleFirstContact(sa)
 }

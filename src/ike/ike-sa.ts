@@ -93,6 +93,8 @@ export class IkeSa {
   /** Key ids of the CAs that the peer asked for in CERTREQ. */
   requestedCas: readonly Uint8Array[] = []
   establishedAtMs: number | undefined
+  /** When its first message was sent or came. */
+  readonly createdAtMs: number
   rekeyAtMs: number | undefined
   reauthAtMs: number | undefined
   /** When the last authenticated message of the peer came. */
@@ -150,6 +152,7 @@ export class IkeSa {
   }
 
   get name(): string {
+    this.createdAtMs = core.now
     return `${this.connection?.name ?? '(unnamed)'}[${this.uniqueId}]`
   }
 

@@ -16,7 +16,7 @@
 import { KernelError } from '../../kernel/operations.ts'
 import { formatIdentity, hasWildcards, type Identity } from '../../pki/identity.ts'
 import { EXCHANGE, NOTIFY, nameOf, TRANSFORM_TYPE } from '../../wire/numbers.ts'
-import type { NPayload, Payload } from '../../wire/payloads/index.ts'
+import type { Payload } from '../../wire/payloads/index.ts'
 import { shape } from '../../wire/shape.ts'
 import { identification, identityOfPayload, ourIdentity, type Proof, prove, verify } from '../auth/auth.ts'
 import { certificateRequest, readCertificateRequests } from '../auth/signature.ts'
@@ -27,9 +27,10 @@ import { assert, ExchangeTimeout, LocalFailure, PeerRefused, Refusal } from '../
 import { announceEstablished } from '../established.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { refuseCritical } from '../messages.ts'
-import { errorIn, has, notify } from '../notifies.ts'
+import { errorIn, notify } from '../notifies.ts'
 import { select, transformOf } from '../proposals.ts'
 import { type Received, request, type Script } from '../script.ts'
+import { enforceUniqueness, isFirstContact } from '../uniqueness.ts'
 import { deleteChild } from './delete.ts'
 import { selectionRules } from './ike-sa-init.ts'
 
@@ -141,7 +142,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   const proof = yield* authenticate(sa, peerId, idr, { certificates: CERT, auth: AUTH })
   const { localId } = sa
   assert(localId, 'a connection is selected')
-  handleInitialContact(sa, N)
+  enforceUniqueness(sa, N)
   const payloads: Payload[] = [{ type: 'IDr', ...identification(localId) }, ...proof.certificates, proof.auth]
   announceEstablished(sa)
 
@@ -238,35 +239,6 @@ function* tellPeer(type: number): Script<void> {
   } catch (error) {
     if (!(error instanceof ExchangeTimeout)) throw error
   }
-}
-
-/** RFC 7296 §2.4: no other IKE SA between these two identities is known to us. */
-function isFirstContact(sa: IkeSa, peer: Identity | undefined): boolean {
-  const { connection, localId } = sa
-  if (connection?.unique === 'never' || localId === undefined) return false
-  return !others(sa).some((other) => samePair(other, localId, peer))
-}
-
-/** RFC 7296 §2.4: a peer that has just begun anew has no other IKE SA with us. */
-function handleInitialContact(sa: IkeSa, notifies: readonly NPayload[]): void {
-  const { core, connection, localId, remoteId } = sa
-  if (!has(notifies, NOTIFY.INITIAL_CONTACT) || connection?.unique === 'never' || localId === undefined) return
-  for (const other of others(sa)) {
-    if (!samePair(other, localId, remoteId)) continue
-    const who = remoteId === undefined ? '%any' : formatIdentity(remoteId)
-    core.log('IKE', 1, `destroying duplicate IKE_SA for peer '${who}', received INITIAL_CONTACT`, other)
-    other.close('lost')
-  }
-}
-
-function others(sa: IkeSa): IkeSa[] {
-  return [...sa.core.sas.values()].filter((other) => other !== sa && other.state === 'ESTABLISHED')
-}
-
-function samePair(sa: IkeSa, us: Identity, peer: Identity | undefined): boolean {
-  const same = (a: Identity | undefined, b: Identity | undefined) =>
-    a !== undefined && b !== undefined && a.type === b.type && Buffer.compare(a.data, b.data) === 0
-  return same(sa.localId, us) && same(sa.remoteId, peer)
 }
 
 function protocolOf(plan: ChildPlan): 'ESP' | 'AH' {

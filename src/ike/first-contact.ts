@@ -1,0 +1,118 @@
+/**
+ * Crossing first contacts: both sides begin an IKE SA with each other at the same time, because both have
+ * start_action = start, or packets met traps on both sides.
+ *
+ *   HDR, SAi1, KEi, Ni  -->
+ *                      <--  HDR, SAi1, KEi, Ni
+ *                       ...
+ *   two IKE SAs, each with the same children
+ *
+ * RFC 7296 has rules for crossing rekeyings (§2.8.1, §2.8.2) and none for this; charon keeps both, and both are rekeyed
+ * for ever. Here the same rule decides: of the four nonces of the two IKE_SA_INIT exchanges the lowest one names the
+ * redundant IKE SA. Both sides know all four, so two Sallyports agree without a word, and its initiator deletes it,
+ * as the initiator of a redundant rekeying does. A peer without this rule does nothing, so the other side deletes it
+ * when that has not happened after a while.
+ *
+ * Nothing is deleted in a hurry: one IKE SA has to stay. So the one that is to stay
+ * - must be established, and have every child that the redundant one has (they are made on it first);
+ * - must answer a request: the peer may have dropped it on an INITIAL_CONTACT, in an IKE_AUTH that it read before it
+ *   knew of the other exchange (charon does; a Sallyport does not, uniqueness.ts). If it does not answer it is dead,
+ *   and the redundant one is what stays.
+ *
+ * Only contacts that crossed are duplicates: an IKE SA that was begun when the other was up is a reauthentication or a
+ * wish of the peer. `unique = never` says that several are wanted.
+ */
+import { sameConnection } from '../config/equality.ts'
+import { EXCHANGE } from '../wire/numbers.ts'
+import { ChildPlan } from './child-plan.ts'
+import { loser, type Nonces } from './collisions.ts'
+import { ExchangeTimeout } from './errors.ts'
+import type { IkeSa } from './ike-sa.ts'
+import { closeSa, createChild } from './initiation.ts'
+import { request } from './script.ts'
+import { others, samePair } from './uniqueness.ts'
+
+/** When the initiator of the redundant IKE SA looks at the two, and when the other side does. */
+const initiatorLooksMs = 1_000
+const responderLooksMs = 10_000
+/** Between one look and the next while the other IKE SA is not ready to stay alone. */
+const againMs = 5_000
+const mostLooks = 6
+
+/** An IKE SA is up: looks for one that was begun at the same time by the other side. */
+export function settleFirstContact(sa: IkeSa): void {
+  const { connection, localId, remoteId } = sa
+  if (connection === undefined || localId === undefined || connection.unique === 'never') return
+  for (const other of others(sa)) {
+    if (other.connection === undefined || !sameConnection(connection, other.connection)) continue
+    if (!samePair(other, localId, remoteId) || !crossed(sa, other)) continue
+    const [redundant, staying] = redundantOf(sa, other)
+    const delayMs = redundant.role === 'initiator' ? initiatorLooksMs : responderLooksMs
+    redundant.after(delayMs, () => look(redundant, staying, 1))
+  }
+}
+
+/** Whether each of two IKE SAs was begun by another side before the other one was up. */
+function crossed(a: IkeSa, b: IkeSa): boolean {
+  if (a.role === b.role || a.establishedAtMs === undefined || b.establishedAtMs === undefined) return false
+  return a.createdAtMs <= b.establishedAtMs && b.createdAtMs <= a.establishedAtMs
+}
+
+/** The redundant one of two, and the one that stays. */
+function redundantOf(a: IkeSa, b: IkeSa): readonly [IkeSa, IkeSa] {
+  return loser(noncesOf(a), noncesOf(b)) === 'ours' ? [a, b] : [b, a]
+}
+
+function noncesOf({ init }: IkeSa): Nonces {
+  return { ni: init?.ni ?? new Uint8Array(), nr: init?.nr ?? new Uint8Array() }
+}
+
+/** Closes the redundant IKE SA as soon as the other one can do without it. */
+function look(redundant: IkeSa, staying: IkeSa, looks: number): void {
+  const { core } = redundant
+  const again = (): void => {
+    if (looks < mostLooks) redundant.after(againMs, () => look(redundant, staying, looks + 1))
+    else core.log('IKE', 1, `keeping ${redundant.name} beside ${staying.name} with the same peer`, redundant)
+  }
+  if (redundant.state !== 'ESTABLISHED' || staying.destroyed) return
+  if (staying.state !== 'ESTABLISHED') return again()
+  const missing = missingChildren(redundant, staying)
+  if (missing.length > 0) {
+    for (const config of missing) createChild(staying, new ChildPlan(config))
+    return again()
+  }
+  staying.enqueue({
+    names: ['IKE_DPD'],
+    *script() {
+      yield* request(EXCHANGE.INFORMATIONAL, [])
+    },
+    done() {
+      if (redundant.state !== 'ESTABLISHED') return
+      if (staying.state !== 'ESTABLISHED' || missingChildren(redundant, staying).length > 0) return again()
+      core.log(
+        'IKE',
+        1,
+        `closing ${redundant.name}, both sides began an IKE_SA at once and ${staying.name} stays`,
+        redundant,
+      )
+      closeSa(redundant)
+    },
+    failed(error) {
+      if (error instanceof ExchangeTimeout) staying.lost()
+    },
+  })
+}
+
+/** Children that only the redundant IKE SA has or is about to have. */
+function missingChildren(redundant: IkeSa, staying: IkeSa): ChildPlan['config'][] {
+  const names = (sa: IkeSa): Set<string> =>
+    new Set([
+      ...[...sa.children.values()].filter(({ leaving }) => !leaving).map(({ name }) => name),
+      ...[sa.activeTask, ...sa.queuedTasks].flatMap((task) => task?.child ?? []),
+    ])
+  const there = names(staying)
+  const configs = redundant.connection?.children ?? []
+  return [...names(redundant)].flatMap((name) =>
+    there.has(name) ? [] : (configs.find((config) => config.name === name) ?? []),
+  )
+}

@@ -1,0 +1,160 @@
+/** Any number of hosts, every one with a connection to every other one, in one network with one clock. */
+import assert from 'node:assert/strict'
+import type { ChildConfig, Connection } from '../../src/config/connection.ts'
+import { defaultCoreSettings } from '../../src/config/daemon-settings.ts'
+import { parseIdentity } from '../../src/pki/identity.ts'
+import { addresses, authRound, child, connection, defaultSecret, subnet } from './connection.ts'
+import { Draw } from './draw.ts'
+import { Host } from './host.ts'
+import { Network, noFaults } from './network.ts'
+import { epoch } from './world.ts'
+
+export interface MeshOptions {
+  readonly nodes: number
+  readonly seed: number
+  readonly child?: Partial<ChildConfig>
+  readonly connection?: Partial<Connection>
+}
+
+export class Mesh {
+  now: number = epoch
+  readonly hosts: readonly Host[]
+  readonly net: Network
+  readonly #draw: Draw
+  readonly #options: MeshOptions
+
+  /** All nodes have loaded their connections: those of the children with start_action = start have begun. */
+  constructor(options: MeshOptions) {
+    const { nodes, seed } = options
+    this.#options = options
+    this.#draw = new Draw(seed)
+    this.hosts = Array.from(
+      { length: nodes },
+      (_, i) =>
+        new Host({
+          name: nameOf(i),
+          seed,
+          clock: this,
+          settings: defaultCoreSettings,
+          kernel: { addresses: [addressOf(i), `10.${i + 1}.0.1`] },
+          transmit: (local, remote, bytes, label) => {
+            this.net.transmit(nameOf(i), local, remote, bytes, label, this.now)
+          },
+        }),
+    )
+    this.net = new Network({
+      hosts: this.hosts.map(({ name }) => name),
+      addresses: (name) => this.#host(name).kernel.addresses,
+      nats: [],
+      draw: this.#draw,
+    })
+    for (let i = 0; i < nodes; i++) this.load(i)
+  }
+
+  /** Gives a node its configuration, as at its start. */
+  load(node: number): void {
+    const host = this.hosts[node] as Host // the caller counts nodes
+    const secrets = [{ id: undefined, type: 'ike' as const, data: Buffer.from(defaultSecret), owners: [] }]
+    host.command({
+      kind: 'credentials',
+      credentials: { anchors: [], certificates: [], privateKeys: new Map(), secrets },
+    })
+    for (let other = 0; other < this.#options.nodes; other++) {
+      if (other !== node) host.command({ kind: 'load-connection', connection: this.#connection(node, other) })
+    }
+  }
+
+  heal(): void {
+    this.net.faults = noFaults
+    this.net.partitioned = false
+  }
+
+  /** Lets time pass; everything that is due happens in the order that the seed draws. */
+  wait(seconds: number): void {
+    const until = this.now + seconds * 1000
+    for (let steps = 0; steps < 2_000_000; steps++) {
+      const due: (() => void)[] = []
+      for (const host of this.hosts) {
+        const job = host.jobs[0]
+        if (job !== undefined) due.push(() => host.complete(job))
+        if ((host.deadline ?? Number.POSITIVE_INFINITY) <= this.now) due.push(() => host.wake())
+      }
+      for (const flight of this.net.flights.slice(0, 50))
+        if (flight.at <= this.now) due.push(() => this.#arrive(flight))
+      if (due.length > 0) {
+        this.#draw.pick(due)()
+        continue
+      }
+      const next = Math.min(
+        ...this.hosts.map(({ deadline }) => deadline ?? Number.POSITIVE_INFINITY),
+        ...this.net.flights.map(({ at }) => at),
+      )
+      if (next > until) {
+        this.now = until
+        return
+      }
+      this.now = Math.max(this.now, next)
+    }
+    throw new Error('the mesh does not come to rest')
+  }
+
+  /** Every node has exactly one IKE SA with one Child SA to every other node, and both ends have the same one. */
+  oneOfEach(): void {
+    const seen = new Map<string, string[]>()
+    for (const host of this.hosts) {
+      const sas = host.sas()
+      const expected = this.hosts.filter((other) => other !== host).map(({ name }) => `to-${name}`)
+      assert.deepEqual(sas.map(({ name }) => name ?? '').sort(), expected.sort(), host.name)
+      for (const { name, state, spiI, spiR, children } of sas) {
+        assert.equal(state, 'ESTABLISHED', `${host.name} ${name}`)
+        assert.equal(children.length, 1, `${host.name} ${name} has ${children.length} Child SAs`)
+        const ends = [host.name, name?.slice(3) ?? ''].sort().join(' ')
+        const [{ spiIn, spiOut } = { spiIn: 0, spiOut: 0 }] = children
+        const what = `${spiI} ${spiR} ${[spiIn, spiOut].sort((a, b) => a - b).join(' ')}`
+        seen.set(ends, [...(seen.get(ends) ?? []), what])
+      }
+    }
+    for (const [ends, both] of seen) assert.equal(both[0], both[1], ends)
+  }
+
+  #connection(node: number, other: number): Connection {
+    return connection({
+      name: `to-${nameOf(other)}`,
+      localAddresses: addresses(addressOf(node)),
+      remoteAddresses: addresses(addressOf(other)),
+      local: [authRound({ class: 'psk', id: parseIdentity(`${nameOf(node)}.lab`) })],
+      remote: [authRound({ class: 'psk', id: parseIdentity(`${nameOf(other)}.lab`) })],
+      keyingTries: 0,
+      ...this.#options.connection,
+      children: [
+        child({
+          name: `net-${nameOf(other)}`,
+          localTs: [subnet(`10.${node + 1}.0.0/16`)],
+          remoteTs: [subnet(`10.${other + 1}.0.0/16`)],
+          startAction: { trap: false, start: true },
+          dpdAction: { trap: false, start: true },
+          ...this.#options.child,
+        }),
+      ],
+    })
+  }
+
+  #host(name: string): Host {
+    return this.hosts.find((host) => host.name === name) as Host // the network knows our names only
+  }
+
+  #arrive(flight: Parameters<Network['arrive']>[0]): void {
+    const arrival = this.net.arrive(flight)
+    if (arrival === undefined) return
+    const { host, source, destination, bytes } = arrival
+    this.#host(host).handle({ kind: 'datagram', local: destination, remote: source, bytes })
+  }
+}
+
+function nameOf(node: number): string {
+  return `node${String(node + 1).padStart(2, '0')}`
+}
+
+function addressOf(node: number): string {
+  return `192.0.2.${node + 1}`
+}
