@@ -5,6 +5,8 @@ import { readFileSync } from 'node:fs'
 /** A Debian archive, from the configuration of this machine. */
 export interface Mirror {
   readonly uri: string
+  /** The release that this machine runs. */
+  readonly release: string
   /** Environment for programs that fetch from it. */
   readonly env: NodeJS.ProcessEnv
 }
@@ -25,7 +27,7 @@ export function debianMirror(): Mirror {
     targets.find(([uri, , component]) => component === 'main' && uri?.includes('debian'))
   if (!found?.[0])
     throw new Error(`apt has no source with the main packages of ${release}: see /etc/apt/sources.list.d`)
-  return { uri: found[0], env: { ...process.env, ...proxy() } }
+  return { uri: found[0], release, env: { ...process.env, ...proxy() } }
 }
 
 /** Makes sure that `command` exists, by installing `pkg` with apt if it does not. */

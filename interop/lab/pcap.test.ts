@@ -24,6 +24,13 @@ test('an ICMP packet is something that should have been protected', () => {
   assert.deepEqual(readCapture(captured(1, '0800000000000000')).plain, ['ICMP from 192.168.0.1 to 192.168.0.2'])
 })
 
+test('an ICMP error about a datagram to an IKE port is none of it', () => {
+  const about = (port: string): string =>
+    `0303000000000000${'4500002c000000004011000'.padEnd(40, '0')}1194${port}00000000`
+  assert.deepEqual(readCapture(captured(1, about('1194'))).plain, [])
+  assert.equal(readCapture(captured(1, about('0035'))).plain.length, 1)
+})
+
 test('ESP in UDP and IKE on port 4500 differ by the non-ESP marker', () => {
   const udp = '1194119400640000'
   const esp = readCapture(captured(17, `${udp}c123456700000001${'00'.repeat(40)}`))

@@ -99,6 +99,7 @@ function upper(
     return
   }
   if (protocol === 2) return // multicast group membership
+  if (saysPortUnreachable(protocol, body)) return // a daemon that has ended gets an answer
   if (protocol !== 17) {
     const name = protocol === 1 || protocol === 58 ? 'ICMP' : `protocol ${protocol}`
     sums.plain.push(`${name} from ${from} to ${to}`)
@@ -141,6 +142,15 @@ function ike(data: Buffer, from: string, to: string, at: number): IkeMessage {
     isFragment: first === 53,
     notifies,
   }
+}
+
+/** An ICMP error about a datagram to an IKE port. */
+function saysPortUnreachable(protocol: number, body: Buffer): boolean {
+  const isError = (protocol === 1 && body[0] === 3) || (protocol === 58 && body[0] === 1)
+  if (!isError) return false
+  const inner = body.subarray(8)
+  const [transport, header] = protocol === 1 ? [inner[9], ((inner[0] ?? 0) & 15) * 4] : [inner[6], 40]
+  return transport === 17 && inner.length >= header + 4 && [500, 4500].includes(inner.readUInt16BE(header + 2))
 }
 
 function isNeighbourDiscovery(type: number): boolean {

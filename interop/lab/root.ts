@@ -19,6 +19,7 @@ export type RootName = 'strongswan' | 'libreswan'
 
 /** What a root consists of. A root made from another recipe is made again. */
 interface Recipe {
+  /** The release that has the wanted versions. Where the mirror does not have it, the machine's own is taken. */
   readonly suite: string
   readonly packages: readonly string[]
 }
@@ -73,20 +74,27 @@ function isComplete(name: RootName, folder: string): boolean {
 
 async function build(name: RootName, folder: string, report: (line: string) => void): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('building the root file system of the lab needs root')
-  const { suite, packages } = recipes[name]
+  const { packages } = recipes[name]
   ensureTool('debootstrap', 'debootstrap', report)
   const mirror = debianMirror()
   const partial = `${folder}.partial`
-  await rm(partial, { recursive: true, force: true })
-  mkdirSync(partial, { recursive: true })
-  report(`building the ${name} root (Debian ${suite}, once, about a minute)`)
-  const script = existsSync(`/usr/share/debootstrap/scripts/${suite}`) ? [] : ['/usr/share/debootstrap/scripts/sid']
-  await debootstrap(
-    ['--variant=minbase', `--include=${packages.join(',')}`, suite, partial, mirror.uri, ...script],
-    mirror.env,
-    join(cacheFolder(), `debootstrap-${name}.log`),
-    report,
-  )
+  let reason: unknown
+  for (const suite of new Set([recipes[name].suite, mirror.release])) {
+    await rm(partial, { recursive: true, force: true })
+    mkdirSync(partial, { recursive: true })
+    report(`building the ${name} root (Debian ${suite}, once, about a minute)`)
+    const script = existsSync(`/usr/share/debootstrap/scripts/${suite}`) ? [] : ['/usr/share/debootstrap/scripts/sid']
+    const args = ['--variant=minbase', `--include=${packages.join(',')}`, suite, partial, mirror.uri, ...script]
+    try {
+      await debootstrap(args, mirror.env, join(cacheFolder(), `debootstrap-${name}.log`), report)
+      reason = undefined
+      break
+    } catch (error) {
+      reason = error
+      report(`  ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  if (reason !== undefined) throw reason
   linkKernelModules(partial)
   for (const point of mountPoints) mkdirSync(join(partial, point), { recursive: true })
   for (const waste of ['var/cache/apt/archives', 'var/lib/apt/lists', 'usr/share/doc', 'usr/share/locale']) {
