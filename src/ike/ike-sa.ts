@@ -145,6 +145,7 @@ export class IkeSa {
     this.local = options.local
     this.remote = options.remote
     this.connection = options.connection
+    this.createdAtMs = core.now
     this.lastHeardMs = core.now
     this.lastSentMs = core.now
     core.sas.set(this.uniqueId, this)
@@ -152,7 +153,6 @@ export class IkeSa {
   }
 
   get name(): string {
-    this.createdAtMs = core.now
     return `${this.connection?.name ?? '(unnamed)'}[${this.uniqueId}]`
   }
 
