@@ -22,12 +22,13 @@ import { formatSelectors, narrow } from '../wire/selector.ts'
 import type { ChildPlan } from './child-plan.ts'
 import { type ChildAgreement, ChildSa, reqidKey } from './child-sa.ts'
 import { assert, PeerRefused, Refusal } from './errors.ts'
+import type { FollowedUp } from './exchanges/ike-followup-ke.ts'
 import { selectionRules } from './exchanges/ike-sa-init.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { errorIn, has, notify } from './notifies.ts'
 import { accepted, childSuiteOf, proposalOf, type Selected, type SelectionRules, select } from './proposals.ts'
 import { kernel, type Script } from './script.ts'
-import { packetSelectors, resolveSelectors, within } from './selectors.ts'
+import { packetSelectors, within } from './selectors.ts'
 import { ikeSaView } from './views.ts'
 
 /** An SPI that the kernel keeps for us until a Child SA takes it; disposed, it is given back. */
@@ -72,6 +73,8 @@ export interface Granted {
   readonly proposal: readonly Payload[]
   readonly selectors: readonly Payload[]
 }
+  /** The payloads of the last answer: with additional key exchanges those above have gone out before. */
+  readonly answer: readonly Payload[]
 
 /** Nonces and, with a key exchange, its secret: what the keys of a Child SA come from (§2.17). */
 export interface ChildKeySeed {
@@ -79,6 +82,8 @@ export interface ChildKeySeed {
   readonly nr: Uint8Array
   readonly shared?: Secret
 }
+  /** Of the additional key exchanges (RFC 9370 §2.2.4). */
+  readonly additional?: readonly Secret[]
 
 /** The payloads of a request or response that concern a Child SA. */
 export interface ChildPayloads {
@@ -167,7 +172,7 @@ export function* conclude(
     throw new Refusal(NOTIFY.NO_PROPOSAL_CHOSEN, 'peer selected a proposal that we did not offer, no CHILD_SA built')
   }
   core.log('CFG', 1, `selected proposal: ${formatProposal(selected)}`, sa)
-  const localTs = addressSelectors(TSi.selectors)
+  const answeredTs = addressSelectors(TSi.selectors)
   const remoteTs = addressSelectors(TSr.selectors)
   if (!within(localTs, draft.localTs) || !within(remoteTs, draft.remoteTs)) {
     throw new Refusal(
@@ -197,7 +202,7 @@ export function* conclude(
 
 /**
  * As responder: chooses a child of the connection, algorithms and selectors, installs, and gives the payloads to
- * answer with.
+ * answer with. With `followUp` there may be further exchanges before the SA is made.
  * @throws Refusal NO_PROPOSAL_CHOSEN or TS_UNACCEPTABLE, KernelError
  */
 export function* grant(
@@ -210,19 +215,29 @@ export function* grant(
   const choice = choose(sa, offer, withoutKeyExchange, old)
   const { config, selected, localTs, remoteTs } = choice
   const transport = config.mode === 'transport' && has(offer.N, NOTIFY.USE_TRANSPORT_MODE)
+  followUp?: (selected: Selected, proposal: readonly Payload[], selectors: readonly Payload[]) => Script<FollowedUp>,
   const agreement = agree(selected, transport ? 'transport' : 'tunnel', localTs, remoteTs)
   using spi = yield* reserveSpi(sa, agreement.suite.protocol)
   const uniqueId = sa.core.nextChildId()
-  const child = yield* establish(sa, { config, uniqueId, agreement, spi, seed, initiator: false, ...(old && { old }) })
   const proposal: Payload[] = [
     ...(transport ? [notify(NOTIFY.USE_TRANSPORT_MODE)] : []),
-    { type: 'SA', proposals: [proposalOf(selected, selected.number, spiBytes32(child.spiIn), withoutKeyExchange)] },
+    { type: 'SA', proposals: [proposalOf(selected, selected.number, spiBytes32(spi.spi), withoutKeyExchange)] },
   ]
   const selectors: Payload[] = [
     { type: 'TSi', selectors: remoteTs },
     { type: 'TSr', selectors: localTs },
   ]
-  return { child, proposal, selectors }
+  using followed = followUp && (yield* followUp(selected, proposal, selectors))
+  const child = yield* establish(sa, {
+    config,
+    uniqueId,
+    agreement,
+    spi,
+    seed: { ...seed, ...(followed && { additional: followed.additional }) },
+    initiator: false,
+    ...(old && { old }),
+  })
+  return { child, proposal, selectors, answer: followed?.answer ?? [...proposal, ...selectors] }
 }
 
 /** The proposals of a child: ESP, or AH where that is configured. */

@@ -16,7 +16,7 @@ import type {
 } from '../kernel/operations.ts'
 import { familyOf } from '../wire/address.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
-import type { AnsweredRekey } from './collisions.ts'
+import type { AnsweredRekey, FollowUps } from './collisions.ts'
 import type { Core } from './core.ts'
 import { Defect } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
@@ -65,6 +65,7 @@ export class ChildSa {
   #linger: Timer | undefined
   /** The peer's own rekeying of this SA, which we have answered (collisions.ts). */
   theirRekey: AnsweredRekey<ChildSa> | undefined
+  readonly followUps: FollowUps = { ours: false, theirs: undefined }
   readonly #policies: KernelPolicy[] = []
   readonly #routes: KernelRoute[] = []
 

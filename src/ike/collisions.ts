@@ -19,6 +19,13 @@ export interface AnsweredRekey<T> {
   readonly created: T
 }
 
+/** Rekeyings of an SA that are in their IKE_FOLLOWUP_KE exchanges (RFC 9370 §2.2.4): they have made nothing yet. */
+export interface FollowUps {
+  ours: boolean
+  /** Of the peer's CREATE_CHILD_SA, which we have answered. */
+  theirs: Nonces | undefined
+}
+
 /**
  * Which of two crossing rekeyings made the redundant SA: the one with the lowest of the four nonces, compared octet by
  * octet, a prefix being lower than what continues it.
@@ -48,6 +55,8 @@ export function mayRekeyChild(child: ChildSa): void {
   if (child.state !== 'INSTALLED' && child.state !== 'REKEYING') {
     throw temporarily(`CHILD_SA ${child.name}{${child.uniqueId}} is ${child.state}`)
   }
+  // RFC 9370 §2.2.4: the peer has answered our CREATE_CHILD_SA, so the two have not crossed.
+  if (child.followUps.ours) throw temporarily(`CHILD_SA ${child.name}{${child.uniqueId}} is being rekeyed`)
 }
 
 /**
@@ -56,6 +65,7 @@ export function mayRekeyChild(child: ChildSa): void {
  * @throws Refusal TEMPORARY_FAILURE
  */
 export function mayRekeyIkeSa(sa: IkeSa): void {
+  if (sa.followUps.ours) throw temporarily('the IKE_SA is being rekeyed')
   if (sa.state === 'REKEYING') return
   if (sa.state !== 'ESTABLISHED') throw temporarily('the IKE_SA is being closed')
   if (sa.activeTask?.child !== undefined || sa.activeTask?.names.some((name) => name.startsWith('CHILD_'))) {

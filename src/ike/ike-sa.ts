@@ -8,7 +8,7 @@ import { EXCHANGE, nameOf } from '../wire/numbers.ts'
 import type { Payload } from '../wire/payloads/index.ts'
 import { endIkeSa } from './actions.ts'
 import type { ChildSa } from './child-sa.ts'
-import type { AnsweredRekey } from './collisions.ts'
+import type { AnsweredRekey, FollowUps } from './collisions.ts'
 import { type Core, initRequestKey } from './core.ts'
 import { Defect, ExchangeTimeout, Refusal } from './errors.ts'
 import { ikeDelete } from './exchanges/delete.ts'
@@ -20,7 +20,7 @@ import type { Selected } from './proposals.ts'
 import { refusalFor } from './refuse.ts'
 import { responders } from './responders.ts'
 import { Process, type Waiter } from './runner.ts'
-import type { Accept, Received, ReplyEffect, RequestEffect, RunEffect, Script, SleepEffect } from './script.ts'
+import type { Accept, Aside, Received, ReplyEffect, RequestEffect, RunEffect, Script, SleepEffect } from './script.ts'
 import type { Timer } from './timers.ts'
 import type { IkeSaState } from './view.ts'
 import { ikeSaView } from './views.ts'
@@ -111,8 +111,13 @@ export class IkeSa {
   closing = false
   /** The peer's own rekeying of this IKE SA, which we have answered (collisions.ts). */
   theirRekey: AnsweredRekey<IkeSa> | undefined
+  /** Another IKE SA is being made in its place (reauthentication.ts). */
+  reauthenticating = false
   readonly #timers = new Set<Timer>()
   #halfOpenTimer: Timer | undefined
+  readonly followUps: FollowUps = { ours: false, theirs: undefined }
+  /** How often in a row the peer had forgotten what an IKE_FOLLOWUP_KE was for. */
+  statesNotFound = 0
   /** How many messages have been sealed under the keys of this SA. */
   #sealed = 0n
   #destroyed = false
@@ -125,6 +130,8 @@ export class IkeSa {
   #responder: { readonly process: Process<readonly Payload[]>; readonly exchange: number; waiting: boolean } | undefined
   readonly #destroyListeners: (() => void)[] = []
   readonly #establishedListeners: (() => void)[] = []
+  /** Scripts that have answered and wait for a request that continues what they do. Oldest first. */
+  readonly #asides = new Map<Process<readonly Payload[]>, Aside & { readonly timer: Timer }>()
 
   constructor(
     core: Core,
@@ -191,6 +198,11 @@ export class IkeSa {
 
   enqueue(task: Task): void {
     if (this.#destroyed) {
+  /** Task names of the scripts that wait aside, for listings. */
+  get asideTasks(): readonly string[] {
+    return [...this.#asides.values()].map(({ task }) => task)
+  }
+
       task.failed(undefined, this)
       return
     }
@@ -271,7 +283,33 @@ export class IkeSa {
     const responder = this.#responder
     if (responder === undefined) throw new Defect('a reply without a request')
     this.#answer(responder.exchange, effect.payloads)
-    responder.waiting = true
+    if (effect.aside === undefined) responder.waiting = true
+    else this.#stepAside(responder.process, effect.aside)
+  }
+
+  #stepAside(process: Process<readonly Payload[]>, aside: Aside): void {
+    this.#responder = undefined
+    this.forgetAside(aside.about)
+    const [oldest] = this.#asides.keys()
+    if (this.#asides.size >= mostAsides) oldest?.end()
+    const timer = this.core.timers.set(this.core.now + aside.forMs, () => {
+      this.core.log('IKE', 1, `no ${nameOf(EXCHANGE, aside.exchange)} request came, forgetting what it was for`, this)
+      process.end()
+    })
+    this.#asides.set(process, { ...aside, timer })
+    process.onAbandon(() => this.#return(process))
+    this.afterAnswer()
+  }
+
+  /** What the script works on is settled without it. */
+  forgetAside(about: object): void {
+    for (const [process, aside] of [...this.#asides]) if (aside.about === about) process.end()
+  }
+
+  /** The script is no longer aside. */
+  #return(process: Process<readonly Payload[]>): void {
+    this.#asides.get(process)?.timer.clear()
+    this.#asides.delete(process)
   }
 
   #answer(exchange: number, payloads: readonly Payload[]): void {
@@ -420,14 +458,23 @@ export class IkeSa {
   respond(exchange: number, received: Received): void {
     const script = responders(exchange, this, received)
     if (script === undefined) {
+    for (const [process, aside] of this.#asides) {
+      if (aside.exchange !== exchange || !aside.recognises(received)) continue
+      this.#return(process)
+      this.#responder = { process, exchange, waiting: false }
+      process.resume(received)
+      return
+    }
       this.#refuse(exchange, new Refusal(0, `unexpected exchange ${nameOf(EXCHANGE, exchange)}`))
       return
     }
     const process: Process<readonly Payload[]> = new Process(script, this.#performer, (outcome) => {
       this.#responder = undefined
       if (this.#destroyed) return
-      if (outcome.kind === 'returned') this.#answer(exchange, outcome.value)
-      else this.#refuse(exchange, outcome.error)
+      // A script that had stepped aside ends in another exchange than it began in.
+      const current = this.#responder?.exchange ?? exchange
+      if (outcome.kind === 'returned') this.#answer(current, outcome.value)
+      else this.#refuse(current, outcome.error)
       this.afterAnswer()
     })
     this.#responder = { process, exchange, waiting: false }
@@ -582,6 +629,7 @@ export class IkeSa {
     this.#responder?.process.end()
     const active = this.#active
     this.#active = undefined
+    for (const process of [...this.#asides.keys()]) process.end()
     active?.process.end()
     for (const child of [...this.children.values()]) {
       if (child.state === 'INSTALLED' || child.state === 'DELETING') {
@@ -621,6 +669,8 @@ export class IkeSa {
     for (const [id, child] of old.children) this.children.set(id, child)
     old.children.clear()
     for (const task of old.#queue.splice(0)) this.enqueue(task)
+    // A rekeying proves nothing about who the peer is: the time of the reauthentication stays.
+    this.reauthAtMs = old.reauthAtMs
   }
 
   /** A replaced child is deleted on both sides; it receives a little longer, and its successor starts to send. */
@@ -631,12 +681,14 @@ export class IkeSa {
   }
 
   /** Takes a child out of the kernel and forgets it. */
+    this.forgetAside(child)
   removeChild(child: ChildSa): void {
     if (!this.children.delete(child.uniqueId)) return
     child.uninstall(this.core, this)
     this.core.reqids.release(child.reqid)
   }
 
+    this.forgetAside(child)
   #forgetKeys(): void {
     this.keys?.[Symbol.dispose]()
     this.keys = undefined
@@ -656,6 +708,9 @@ export class IkeSa {
 const retiredMs = 5_000
 
 /** Errors of the language are mistakes of ours, whoever made us make them. */
+/** How many scripts may wait aside at a time. */
+const mostAsides = 8
+
 function isProgrammingError(error: Error): boolean {
   return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError
 }

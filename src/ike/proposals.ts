@@ -220,6 +220,9 @@ function match(ours: ConfiguredProposal, theirs: Proposal, rules: SelectionRules
   }
   const found = withoutRepetition(choices, new Set())
   if (found === undefined) return undefined
+  // RFC 9370 §2.2.4: the exchange of type 4 is the first, the others are additional to it.
+  const exchanges = found.filter(({ type, id }) => isKeyExchange(type) && id !== 0)
+  if (exchanges.length > 0 && exchanges[0]?.type !== TRANSFORM_TYPE.KE) return undefined
   const transforms = found.flatMap(({ type, id, keyBits }): ProposedTransform[] =>
     theirs.transforms.some((transform) => transform.type === type)
       ? [{ type, id, ...(keyBits !== undefined && { keyBits }) }]

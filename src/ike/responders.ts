@@ -3,6 +3,7 @@ import { EXCHANGE } from '../wire/numbers.ts'
 import type { Payload } from '../wire/payloads/index.ts'
 import { respond as respondToCreateChildSa } from './exchanges/create-child-sa.ts'
 import { respond as respondToIkeAuth } from './exchanges/ike-auth.ts'
+import { respondWithoutState } from './exchanges/ike-followup-ke.ts'
 import { intermediatesLeft, respond as respondToIkeIntermediate } from './exchanges/ike-intermediate.ts'
 import { respond as respondToIkeSaInit } from './exchanges/ike-sa-init.ts'
 import { respond as respondToInformational } from './exchanges/informational.ts'
@@ -26,6 +27,8 @@ export function responders(exchange: number, sa: IkeSa, received: Received): Scr
       return intermediatesLeft(sa).length === 0 ? respondToIkeAuth(sa, received) : undefined
     case EXCHANGE.CREATE_CHILD_SA:
       return respondToCreateChildSa(sa, received)
+    case EXCHANGE.IKE_FOLLOWUP_KE:
+      return respondWithoutState(received)
     case EXCHANGE.INFORMATIONAL:
       return respondToInformational(sa, received)
     default:

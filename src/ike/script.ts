@@ -35,6 +35,19 @@ export interface RequestEffect {
 export interface ReplyEffect {
   readonly kind: 'reply'
   readonly payloads: readonly Payload[]
+  readonly aside?: Aside
+}
+
+/** A responding script that steps aside: other exchanges may come between its answer and the request it waits for. */
+export interface Aside {
+  readonly exchange: number
+  readonly recognises: (received: Received) => boolean
+  /** How long it waits before it is ended. */
+  readonly forMs: number
+  /** What it works on: a second script for the same thing ends the first. */
+  readonly about: object
+  /** charon's task name, for listings. */
+  readonly task: string
 }
 
 export interface RunEffect {
@@ -65,8 +78,8 @@ export function* request(exchange: number, payloads: readonly Payload[], accept?
 }
 
 /** Answers the peer's request and comes back with its next one. The last answer is the script's return value. */
-export function* reply(payloads: readonly Payload[]): Script<Received> {
-  return (yield { kind: 'reply', payloads }) as Received
+export function* reply(payloads: readonly Payload[], aside?: Aside): Script<Received> {
+  return (yield aside ? { kind: 'reply', payloads, aside } : { kind: 'reply', payloads }) as Received
 }
 
 /**

@@ -47,7 +47,7 @@ export function ikeSaView(
     remoteVips: [],
     tasksQueued: sa.queuedTasks.flatMap(({ names }) => names),
     tasksActive: sa.activeTask?.names ?? [],
-    tasksPassive: passiveTasks(sa.respondingTo),
+    tasksPassive: [...passiveTasks(sa.respondingTo), ...sa.asideTasks],
     children: [...children].map((child) => childSaView(sa, child, usage.get(child))),
   }
 }
@@ -111,6 +111,7 @@ function passiveTasks(exchange: number | undefined): readonly string[] {
     case EXCHANGE.IKE_AUTH:
       return ['IKE_CERT_PRE', 'IKE_AUTH', 'IKE_CERT_POST', 'CHILD_CREATE']
     case EXCHANGE.CREATE_CHILD_SA:
+    case EXCHANGE.IKE_FOLLOWUP_KE:
       return ['CHILD_CREATE']
     default:
       return []

@@ -149,7 +149,16 @@ export function hybridProposal(...additional: readonly (readonly number[])[]): C
   return { protocol, transforms: [...transforms, ...additionalTransforms(additional)] }
 }
 
-export function additionalTransforms(methods: readonly (readonly number[])[]): ProposedTransform[] {
+/** `proposal` for ESP with X25519 and lists of methods for ADDKE1, ADDKE2 and so on. */
+export function hybridEsp(
+  additional: readonly (readonly number[])[],
+  proposal: ConfiguredProposal = espProposal(),
+): ConfiguredProposal {
+  const ke = { type: TRANSFORM_TYPE.KE, id: KE.CURVE_25519 }
+  return { ...proposal, transforms: [...proposal.transforms, ke, ...additionalTransforms(additional)] }
+}
+
+function additionalTransforms(methods: readonly (readonly number[])[]): ProposedTransform[] {
   return methods.flatMap((ids, i) => ids.map((id) => ({ type: TRANSFORM_TYPE.ADDKE1 + i, id })))
 }
 

@@ -3,7 +3,16 @@ import assert from 'node:assert/strict'
 import type { ConfiguredProposal } from '../../src/config/connection.ts'
 import type { SaSelector } from '../../src/ike/input.ts'
 import { ENCR, ESN, INTEG, KE } from '../../src/wire/numbers.ts'
-import { type AuthName, encr, espProposal, hybridProposal, ikeProposal, integ, subnet } from './connection.ts'
+import {
+  type AuthName,
+  encr,
+  espProposal,
+  hybridEsp,
+  hybridProposal,
+  ikeProposal,
+  integ,
+  subnet,
+} from './connection.ts'
 import { Draw } from './draw.ts'
 import { carries, nothingLeaks, onlyChild, onlySa, packetOf, sameSingleChild } from './expect.ts'
 import type { Host } from './host.ts'
@@ -53,6 +62,8 @@ export const marks: Readonly<Record<string, RegExp>> = {
   'IKE SA established': /IKE_SA .* established/,
   'a second child on an IKE SA': /generating CREATE_CHILD_SA request/,
   'additional key exchange': /generating IKE_INTERMEDIATE request/,
+  'additional key exchange of a rekeying': /generating IKE_FOLLOWUP_KE request/,
+  'additional key exchange refused': /generating IKE_FOLLOWUP_KE response \d+ \[ N\(/,
   'cookie demanded': /generating IKE_SA_INIT response 0 \[ N\(COOKIE\) \]/,
   'another group': /generating IKE_SA_INIT response 0 \[ N\(INVAL_KE\) \]/,
   'cookie, then another group': /generating IKE_SA_INIT request 0 \[ N\(COOKIE\)/,
@@ -379,7 +390,8 @@ function drawEsp(draw: Draw): readonly ConfiguredProposal[] {
   const gcm = espProposal([encr(ENCR.AES_GCM_16, draw.pick([128, 256]))], esn)
   const cbc = espProposal([encr(ENCR.AES_CBC, 128), integ(INTEG.HMAC_SHA2_256_128)], esn)
   const chacha = espProposal([encr(ENCR.CHACHA20_POLY1305)], esn)
-  return draw.pick([[gcm], [cbc], [chacha], [chacha, gcm], [gcm, cbc]])
+  const hybrid = hybridEsp([[KE.ML_KEM_512], ...(draw.chance(0.3) ? [[KE.ECP_256]] : [])], gcm)
+  return draw.pick([[gcm], [cbc], [chacha], [chacha, gcm], [gcm, cbc], [hybrid], [hybrid, gcm]])
 }
 
 function troubledTime(world: World, plan: Plan, draw: Draw): void {

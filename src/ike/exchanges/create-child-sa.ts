@@ -32,9 +32,10 @@ import type { IkeSa } from '../ike-sa.ts'
 import type { JobResults } from '../job.ts'
 import { refuseCritical } from '../messages.ts'
 import { find } from '../notifies.ts'
-import { type SelectionRules, select, transformOf } from '../proposals.ts'
+import { accepted, type SelectionRules, select, transformOf } from '../proposals.ts'
 import { type Received, request, run, type Script } from '../script.ts'
 import { deleteChild } from './delete.ts'
+import * as followUps from './ike-followup-ke.ts'
 import { respond as respondToChildRekey } from './rekey-child-sa.ts'
 import { respond as respondToIkeRekey } from './rekey-ike-sa.ts'
 
@@ -87,9 +88,22 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   const proposals = connection.children.flatMap(proposalsOf)
   using granted = yield* answerKeyExchange(proposals, SA.proposals, KE, childRules(sa, false))
   const seed = { ni: Nonce.nonce, nr, ...(granted && { shared: granted.shared }) }
-  const { child, proposal, selectors } = yield* grant(sa, { SA, TSi, TSr, N }, seed, false)
+  const { child, answer } = yield* grant(
+    sa,
+    { SA, TSi, TSr, N },
+    seed,
+    false,
+    undefined,
+    function* (selected, proposal, selectors) {
+      const first: Payload[] = [...proposal, { type: 'Nonce', nonce: nr }, ...(granted?.payload ?? []), ...selectors]
+      return yield* followUps.respond(sa, selected, first, {
+        task: 'CHILD_CREATE',
+        stillPossible: () => mayCreateChild(sa),
+      })
+    },
+  )
   sa.whenAnswered(() => announceUp(sa, child))
-  return [...proposal, { type: 'Nonce', nonce: nr }, ...(granted?.payload ?? []), ...selectors]
+  return answer
 }
 
 /** What an initiator has in hand after the exchange. Disposing it wipes the shared secret. */
@@ -100,12 +114,15 @@ export interface Exchanged extends Disposable {
     readonly TSr: TSrPayload | undefined
     readonly N: readonly NPayload[]
   }
-  readonly seed: Nonces & { readonly shared?: Secret }
+  readonly seed: Nonces & { readonly shared?: Secret; readonly additional?: readonly Secret[] }
+  /** The peer's rekeying of the same SA has won, before the additional key exchanges of ours began. */
+  readonly lost?: true
 }
 
 /**
- * The exchange itself, with nonces and an optional key exchange, repeated once if the peer wants another group.
- * `before` and `after` are the payloads around nonce and KE.
+ * The exchange itself, with nonces and an optional key exchange, repeated once if the peer wants another group, and
+ * followed by the additional key exchanges. `before` and `after` are the payloads around nonce and KE; `old` is what is
+ * being rekeyed.
  * @throws Refusal when the answer's key exchange is not the one that was begun
  */
 export function* exchange(
@@ -114,6 +131,7 @@ export function* exchange(
   rules: SelectionRules,
   before: readonly Payload[],
   after: readonly Payload[],
+  old?: followUps.Rekeyed,
 ): Script<Exchanged> {
   const { core } = sa
   const groups = proposals.flatMap(({ transforms }) =>
@@ -143,18 +161,30 @@ export function* exchange(
     const nothing = { ni, nr: new Uint8Array() }
     if (answer.SA === undefined) return { answer, seed: nothing, [Symbol.dispose]: () => {} }
     if (Nonce === undefined) throw new Refusal(NOTIFY.INVALID_SYNTAX, 'the answer has no nonce')
-    const chosen = select(proposals, answer.SA.proposals, rules)
+    const chosen = accepted(proposals, answer.SA.proposals, rules)
     const agreed = chosen && transformOf(chosen, TRANSFORM_TYPE.KE)?.id
     const seed = { ni, nr: Nonce.nonce }
-    if (agreed === undefined) return { answer, seed, [Symbol.dispose]: () => {} }
+    if (chosen === undefined || agreed === undefined) return { answer, seed, [Symbol.dispose]: () => {} }
     if (pair === undefined || KE === undefined || KE.method !== method || agreed !== method) {
       throw new Refusal(NOTIFY.INVALID_SYNTAX, 'the key exchange of the answer is not the one that was begun')
     }
-    const shared = yield* run(
-      { kind: 'key-exchange-finish', method: agreed, private: pair.private, peerPublic: KE.data },
-      (late) => late[Symbol.dispose](),
+    using secrets = new DisposableStack()
+    const shared = secrets.use(
+      yield* run({ kind: 'key-exchange-finish', method: agreed, private: pair.private, peerPublic: KE.data }, (late) =>
+        late[Symbol.dispose](),
+      ),
     )
-    return { answer, seed: { ...seed, shared }, [Symbol.dispose]: () => shared[Symbol.dispose]() }
+    const followed = yield* followUps.initiate(sa, chosen, answer.N, seed, old)
+    if (followed === 'lost') {
+      return { answer: { ...answer, SA: undefined }, seed: nothing, lost: true, [Symbol.dispose]: () => {} }
+    }
+    secrets.use(followed)
+    const kept = secrets.move()
+    return {
+      answer,
+      seed: { ...seed, shared, additional: followed.additional },
+      [Symbol.dispose]: () => kept.dispose(),
+    }
   }
 }
 

@@ -31,6 +31,7 @@ import type { Script } from '../script.ts'
 import { ikeSaView } from '../views.ts'
 import { answerKeyExchange, exchange } from './create-child-sa.ts'
 import { deleteChild } from './delete.ts'
+import * as followUps from './ike-followup-ke.ts'
 
 /**
  * As initiator: makes a new SA in place of `old`, then deletes whichever of the two (or three) is not needed.
@@ -46,7 +47,12 @@ export function* initiate(sa: IkeSa, old: ChildSa): Script<void> {
   const proposals = proposalsOf(old.config)
   using spi = yield* reserveSpi(sa, old.protocol)
   const offered = draft(sa, new ChildPlan(old.config), spi, false, old)
-  using rekeyed = yield* exchange(sa, proposals, childRules(sa, false), offered.proposal, offered.selectors)
+  using rekeyed = yield* exchange(sa, proposals, childRules(sa, false), offered.proposal, offered.selectors, old)
+  if (rekeyed.lost && old.theirRekey !== undefined) {
+    announceRekeyed(sa, old, old.theirRekey.created)
+    old.state = 'REKEYED'
+    return
+  }
 
   if (errorIn(rekeyed.answer.N)?.notify === NOTIFY.CHILD_SA_NOT_FOUND) {
     lostByPeer(sa, old)
@@ -64,7 +70,8 @@ export function* initiate(sa: IkeSa, old: ChildSa): Script<void> {
 
   // The world may have changed: the peer may have rekeyed the same SA, and even deleted it since.
   const crossing = old.theirRekey
-  if (crossing !== undefined && loser(rekeyed.seed, crossing.nonces) === 'ours') {
+  const theirs = crossing?.nonces ?? old.followUps.theirs
+  if (theirs !== undefined && loser(rekeyed.seed, theirs) === 'ours') {
     sa.core.log('IKE', 1, `CHILD_SA rekey collision lost, deleting redundant child ${nameOfChild(created)}`, sa)
     created.state = 'REKEYED'
     yield* deleteReplaced(sa, created)
@@ -99,14 +106,34 @@ export function* respond(sa: IkeSa, { SA, Nonce, KE, TSi, TSr, N, rekey }: Rekey
   const nr = sa.core.random(32)
   using granted = yield* answerKeyExchange(proposalsOf(old.config), SA.proposals, KE, childRules(sa, false))
   const seed = { ni: Nonce.nonce, nr, ...(granted && { shared: granted.shared }) }
-  const { child, proposal, selectors } = yield* grant(sa, { SA, TSi, TSr, N }, seed, false, old)
+  const { child, answer } = yield* grant(
+    sa,
+    { SA, TSi, TSr, N },
+    seed,
+    false,
+    old,
+    function* (selected, proposal, selectors) {
+      const first: Payload[] = [...proposal, { type: 'Nonce', nonce: nr }, ...(granted?.payload ?? []), ...selectors]
+      const series = { task: 'CHILD_REKEY', rekey: { old, nonces: seed }, stillPossible: () => mayStillRekey(sa, old) }
+      return yield* followUps.respond(sa, selected, first, series)
+    },
+  )
   const crossing = old.state === 'REKEYING'
   old.theirRekey = { nonces: { ni: Nonce.nonce, nr }, created: child }
   if (!crossing) {
     old.state = 'REKEYED'
     announceRekeyed(sa, old, child)
   }
-  return [...proposal, { type: 'Nonce', nonce: nr }, ...(granted?.payload ?? []), ...selectors]
+  return answer
+}
+
+/** Much may have happened in the exchanges before the last one. */
+function mayStillRekey(sa: IkeSa, old: ChildSa): void {
+  mayCreateChild(sa)
+  if (!sa.children.has(old.uniqueId)) {
+    throw new Refusal(NOTIFY.TEMPORARY_FAILURE, `CHILD_SA ${nameOfChild(old)} is gone, not rekeyed`)
+  }
+  mayRekeyChild(old)
 }
 
 /** The child whose outbound SPI the peer names: it is the peer's inbound one. */

@@ -24,6 +24,7 @@ import type { Script } from '../script.ts'
 import { ikeSaView } from '../views.ts'
 import { answerKeyExchange, exchange } from './create-child-sa.ts'
 import { between, closeIkeSa } from './delete.ts'
+import * as followUps from './ike-followup-ke.ts'
 import { selectionRules } from './ike-sa-init.ts'
 
 /**
@@ -43,7 +44,7 @@ export function* initiate(old: IkeSa): Script<void> {
   const rules = selectionRules(core)
   const spi = core.newSpi()
   const offer: Payload = { type: 'SA', proposals: proposals.map((p, i) => proposalOf(p, i + 1, spiBytes(spi))) }
-  using rekeyed = yield* exchange(old, proposals, rules, [offer], [])
+  using rekeyed = yield* exchange(old, proposals, rules, [offer], [], old)
   const { SA, N } = rekeyed.answer
   if (SA === undefined) {
     const crossing = old.theirRekey
@@ -60,17 +61,23 @@ export function* initiate(old: IkeSa): Script<void> {
     )
   }
   const selected = accepted(proposals, SA.proposals, rules)
-  const { shared } = rekeyed.seed
+  const { shared, additional } = rekeyed.seed
   if (selected === undefined || shared === undefined || selected.spi.length !== 8) {
     throw new Refusal(NOTIFY.NO_PROPOSAL_CHOSEN, 'peer selected a proposal that we did not offer, IKE_SA not rekeyed')
   }
   const theirSpi = Buffer.from(selected.spi).readBigUInt64BE()
-  const created = successor(old, 'initiator', selected, { spiI: spi, spiR: theirSpi }, rekeyed.seed, shared)
+  const created = successor(old, 'initiator', selected, { spiI: spi, spiR: theirSpi }, rekeyed.seed, [
+    shared,
+    ...(additional ?? []),
+  ])
 
   const crossing = old.theirRekey
-  if (crossing !== undefined && loser(rekeyed.seed, crossing.nonces) === 'ours') {
+  const theirs = crossing?.nonces ?? old.followUps.theirs
+  if (theirs !== undefined && loser(rekeyed.seed, theirs) === 'ours') {
     core.log('IKE', 1, `IKE_SA rekey collision lost, deleting redundant IKE_SA ${created.name}`, old)
     created.enqueue({ names: ['IKE_DELETE'], script: () => closeIkeSa(created), failed: () => created.destroy() })
+    // In its additional key exchanges the peer's has made nothing yet: it goes on from here.
+    if (crossing === undefined) return
     takeOver(old, crossing.created)
     old.expectDelete()
     return
@@ -104,7 +111,15 @@ export function* respond(
   const nonces = { ni: Nonce.nonce, nr: core.random(32) }
   const spiI = Buffer.from(selected.spi).readBigUInt64BE()
   const spiR = core.newSpi()
-  const created = successor(old, 'responder', selected, { spiI, spiR }, nonces, granted.shared)
+  const answer: Payload[] = [
+    { type: 'SA', proposals: [proposalOf(selected, selected.number, spiBytes(spiR))] },
+    { type: 'Nonce', nonce: nonces.nr },
+    ...granted.payload,
+  ]
+  const series = { task: 'IKE_REKEY', rekey: { old, nonces }, stillPossible: () => mayRekeyIkeSa(old) }
+  using followed = yield* followUps.respond(old, selected, answer, series)
+  const secrets: [Secret, ...Secret[]] = [granted.shared, ...followed.additional]
+  const created = successor(old, 'responder', selected, { spiI, spiR }, nonces, secrets)
   old.theirRekey = { nonces, created }
   if (old.state !== 'REKEYING') {
     old.state = 'REKEYED'
@@ -113,11 +128,7 @@ export function* respond(
       old.expectDelete()
     })
   }
-  return [
-    { type: 'SA', proposals: [proposalOf(selected, selected.number, spiBytes(spiR))] },
-    { type: 'Nonce', nonce: nonces.nr },
-    ...granted.payload,
-  ]
+  return followed.answer
 }
 
 /** A new IKE SA with the identities and the connection of the old one, and keys of its own (§2.18). */
@@ -127,13 +138,13 @@ function successor(
   selected: Selected,
   spis: { readonly spiI: bigint; readonly spiR: bigint },
   nonces: Nonces,
-  shared: Secret,
+  [shared, ...additional]: readonly [Secret, ...Secret[]],
 ): IkeSa {
   const { core, suite: oldSuite, keys: oldKeys, connection, local, remote } = old
   assert(oldSuite && oldKeys && connection, 'only an established IKE SA is rekeyed')
   const created = new IkeSa(core, { role, ...spis, local, remote, connection })
   const suite = suiteOf(selected)
-  using seed = rekeySkeyseed(oldSuite.prf, oldKeys.d, shared, nonces.ni, nonces.nr)
+  using seed = rekeySkeyseed(oldSuite.prf, oldKeys.d, shared, nonces.ni, nonces.nr, additional)
   created.selected = selected
   created.suite = suite
   created.keys = ikeKeys(suite, seed, nonces.ni, nonces.nr, spiBytes(spis.spiI), spiBytes(spis.spiR))
