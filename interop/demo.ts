@@ -2,7 +2,8 @@
  * npm run demo
  *
  * Brings up a tunnel between two hosts on this machine, Sallyport and strongSwan, draws the exchange as it happens,
- * pings through it and takes it down again. `--peer-only` puts strongSwan in Sallyport's place.
+ * pings through it and takes it down again. `--peer-only` puts strongSwan in Sallyport's place,
+ * `--sallyport-only` Sallyport in strongSwan's.
  */
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,7 +13,9 @@ import type { DemoEvent, DemoPlan } from './lab/demo-inside.ts'
 import { findGround, runInside } from './lab/guest.ts'
 import { rootFolder } from './lab/root.ts'
 
-const { values: options } = parseArgs({ options: { 'peer-only': { type: 'boolean' } } })
+const { values: options } = parseArgs({
+  options: { 'peer-only': { type: 'boolean' }, 'sallyport-only': { type: 'boolean' } },
+})
 process.exitCode = await demo()
 
 async function demo(): Promise<number> {
@@ -30,7 +33,10 @@ async function demo(): Promise<number> {
   )
   const work = join(cacheFolder(), 'runs', `demo-${process.pid}`)
   mkdirSync(work, { recursive: true })
-  const plan: DemoPlan = { moon: options['peer-only'] ? 'strongswan' : 'sallyport', sun: 'strongswan' }
+  const plan: DemoPlan = {
+    moon: options['peer-only'] ? 'strongswan' : 'sallyport',
+    sun: options['sallyport-only'] ? 'sallyport' : 'strongswan',
+  }
   let failure: string | undefined = 'the guest ended before the demo did'
   const job = { program: 'interop/lab/demo-inside.ts', plan, work, root, silenceMs: 60_000 }
   await runInside(ground.kind, job, (event) => {

@@ -2,6 +2,7 @@
 import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { scenarios } from '../scenarios/all.ts'
+import { proveOwnClient } from './own-client.ts'
 import type { PeerName } from './peers/peer.ts'
 import { proveRefusal, proveTunnel } from './proofs.ts'
 import type { Scenario } from './scenario.ts'
@@ -55,6 +56,8 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveRefusal(stage, expect)
     case 'same-surface':
       return proveSurface(stage)
+    case 'own-client':
+      return proveOwnClient(stage)
   }
 }
 

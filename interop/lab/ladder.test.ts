@@ -37,6 +37,15 @@ test('a message in fragments is a rung of its own, then one for each fragment', 
   assert.deepEqual(names, ['IDi CERT AUTH', 'EF(1/2)', 'EF(2/2)'])
 })
 
+test('a repeated datagram that is not parsed does not count for the next', () => {
+  const read = rungReader()
+  for (const bytes of [711, 711, 57]) {
+    read(`05[NET] received packet: from 192.0.2.2[4500] to 192.0.2.1[4500] (${bytes} bytes)`)
+    if (bytes === 711) continue
+    assert.equal(read('05[ENC] parsed INFORMATIONAL response 2 [ ]')?.datagram?.bytes, 57)
+  }
+})
+
 test('a message without payloads is a rung, too', () => {
   assert.equal(rungReader()('09[ENC] parsed INFORMATIONAL response 2 [ ]')?.payloads, '')
 })

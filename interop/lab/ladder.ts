@@ -14,13 +14,14 @@ export interface Rung {
 /** Takes log lines in order and gives back the message that a line completes. */
 export function rungReader(): (line: string) => Rung | undefined {
   const generated: { readonly name: string; readonly payloads: string }[] = []
-  const received: { readonly bytes: number; readonly port: number }[] = []
+  let received: { readonly bytes: number; readonly port: number } | undefined // the last: repeated ones are not parsed
   return (line) => {
     const message = /(generating|parsed) (\w+ (?:request|response) \d+) \[ (.*?) ?\]\s*$/.exec(line)
     if (message) {
       const [, verb, name = '', payloads = ''] = message
       if (verb === 'parsed') {
-        const datagram = received.shift()
+        const datagram = received
+        received = undefined
         return { direction: 'received', name, payloads, ...(datagram ? { datagram } : {}) }
       }
       generated.push({ name, payloads })
@@ -34,7 +35,7 @@ export function rungReader(): (line: string) => Rung | undefined {
     if (!packet) return undefined
     const datagram = { bytes: Number(packet[4]), port: Math.min(Number(packet[2]), Number(packet[3])) }
     if (packet[1] === 'received') {
-      received.push(datagram)
+      received = datagram
       return undefined
     }
     const message_ = generated.shift()

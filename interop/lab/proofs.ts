@@ -100,7 +100,7 @@ async function wakeTrap(stage: Stage): Promise<void> {
 }
 
 async function isEstablished(daemon: Running, stage: Stage, { wire, selectors }: Up): Promise<void> {
-  const shown = await poll(`${daemon.name} to show one IKE SA with one Child SA`, 6000, () => daemon.established())
+  const shown = await poll(`${daemon.name} to show one IKE SA with one Child SA`, 10_000, () => daemon.established())
   const mode = stage.scenario.connection.mode === 'tunnel' ? 'TUNNEL' : 'TRANSPORT'
   if (shown.mode !== mode) throw new Error(`${daemon.name} shows mode ${shown.mode}, not ${mode}`)
   if (shown.isEncapsulated !== (wire?.udp ?? false)) {
@@ -135,7 +135,7 @@ async function countersRose(host: Host, kernel: readonly string[]): Promise<void
 }
 
 async function nothingLeft(host: Host, when: string): Promise<void> {
-  const end = Date.now() + 3000
+  const end = Date.now() + 6000
   for (;;) {
     const rest = await kernelRest(host.shell)
     if (rest.length === 0) return

@@ -31,6 +31,8 @@ export type Expectation =
     }
   /** swanctl prints the same fields, whether it talks to Sallyport or to charon. */
   | { readonly kind: 'same-surface' }
+  /** Our own client, `sallyport`, drives the daemon on moon. */
+  | { readonly kind: 'own-client' }
 
 /** Ours runs on moon, the peer on sun. */
 export interface Scenario {

@@ -1,4 +1,4 @@
-/** The unmodified swanctl prints the same for Sallyport and for charon. */
+/** The unmodified swanctl prints the same for Sallyport and for charon; and our own client works. */
 import type { Scenario } from '../lab/scenario.ts'
 import { scenario } from './base.ts'
 
@@ -8,4 +8,5 @@ export const surface: readonly Scenario[] = [
     connection: { auth: 'ecdsa', mode: 'transport' },
     expect: { kind: 'same-surface' },
   }),
+  scenario('client/up-status-log-down', { expect: { kind: 'own-client' } }),
 ]

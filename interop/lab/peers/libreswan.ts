@@ -31,7 +31,7 @@ export async function startLibreswan(side: Side): Promise<Running> {
   await shell.must(
     `${inRoot} /usr/libexec/ipsec/pluto --nofork --stderrlog --config /etc/ipsec.conf >/run/output.log 2>&1 & daemon=$!`,
   )
-  await poll('the control socket of pluto', 10_000, async () => {
+  await poll('the control socket of pluto', 30_000, async () => {
     if (existsSync(join(host.folder, 'run/pluto/pluto.ctl'))) return true
     if ((await shell.run('kill -0 $daemon')).code !== 0) throw new Error(`pluto ended at start: ${log().slice(-400)}`)
     return undefined

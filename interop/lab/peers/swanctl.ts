@@ -24,7 +24,7 @@ export async function startWithSwanctl({ host }: Side, daemon: Daemon): Promise<
   await shell.must('rm -f /run/charon.vici')
   await shell.must(`${daemon.command} >/run/output.log 2>&1 & daemon=$!`)
   const socket = join(host.folder, 'run/charon.vici')
-  await poll(`the VICI socket of ${daemon.name}`, 10_000, async () => {
+  await poll(`the VICI socket of ${daemon.name}`, 30_000, async () => {
     if (existsSync(socket)) return true
     const { code } = await shell.run('kill -0 $daemon')
     if (code !== 0) throw new Error(`${daemon.name} ended at start: ${output()}`)
@@ -44,8 +44,8 @@ export async function startWithSwanctl({ host }: Side, daemon: Daemon): Promise<
       if (hasEnded) return
       hasEnded = true
       const { code, text } = await shell.run(
-        'kill -TERM $daemon; for i in $(seq 80); do kill -0 $daemon 2>/dev/null || break; sleep 0.05; done; ' +
-          'if kill -0 $daemon 2>/dev/null; then echo "did not end within 4 s of SIGTERM"; kill -KILL $daemon; false; ' +
+        'kill -TERM $daemon; for i in $(seq 160); do kill -0 $daemon 2>/dev/null || break; sleep 0.05; done; ' +
+          'if kill -0 $daemon 2>/dev/null; then echo "did not end within 8 s of SIGTERM"; kill -KILL $daemon; false; ' +
           'else wait $daemon; fi',
       )
       if (code !== 0) throw new Error(`${daemon.name} ended with status ${code}: ${text.trim()} ${output()}`)
