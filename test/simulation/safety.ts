@@ -70,10 +70,8 @@ export function kernelHasAnOwner(host: Host): void {
     // At its hard limit the kernel removes an SA at once; the DELETE for the peer may have to wait for the window.
     if (state !== 'INSTALLED' || (lifeTime !== undefined && lifeTime <= 0)) continue
     // RFC 7296 §2.8: the responder of a rekeying goes on sending with the old SA until it is deleted.
-    const successor = children.some(
-      (other) => other.spiOut !== spiOut && other.reqid === reqid && there.has(other.spiOut),
-    )
-    for (const spi of successor ? [spiIn] : [spiIn, spiOut]) {
+    const replaces = children.some((other) => other.spiOut !== spiOut && other.reqid === reqid)
+    for (const spi of replaces ? [spiIn] : [spiIn, spiOut]) {
       if (!there.has(spi)) throw new Violation(`${name}: the kernel has no ${spi.toString(16)} of ${child}`)
     }
   }

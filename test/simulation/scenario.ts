@@ -5,7 +5,8 @@ import type { World } from './world.ts'
 /** A test whose worlds are drawn when it fails. */
 export function scenario(name: string, body: () => void): void {
   test(name, () => {
-    worlds = []
+    const worlds: World[] = []
+    watched = worlds
     try {
       body()
     } catch (error) {
@@ -13,13 +14,15 @@ export function scenario(name: string, body: () => void): void {
       // The reporter shows the stack, which has the message in it.
       if (error instanceof Error) error.stack = `${error.stack}${drawing}\n`
       throw error
+    } finally {
+      watched = undefined
     }
   })
 }
 
 /** Has this world drawn if the scenario fails. */
 export function watch(world: World): void {
-  worlds.push(world)
+  watched?.push(world)
 }
 
-let worlds: World[] = []
+let watched: World[] | undefined
