@@ -18,6 +18,10 @@ export interface CoreSettings {
   readonly initLimitHalfOpen: number
   readonly ikeSaLimit: number
   readonly initiatorOnly: boolean
+  /** Reauthentication: the new IKE SA is made before the old one is deleted. */
+  readonly makeBeforeBreak: boolean
+  /** Answer requests of unknown IKE SAs with an unprotected INVALID_IKE_SPI (RFC 7296 §2.21.4), now and then. */
+  readonly sendInvalidIkeSpi: boolean
   /** Octets of a whole IP datagram; 0 is the family's default. */
   readonly fragmentSize: number
   readonly maxPacket: number
@@ -32,6 +36,9 @@ export interface CoreSettings {
   readonly rsaPss: boolean
   readonly installRoutes: boolean
   readonly routingTable: number
+  /** Add virtual IPs to an interface: the named one, else the one that leads to the peer. */
+  readonly installVirtualIp: boolean
+  readonly installVirtualIpOn: string | undefined
   readonly rejectTrustedEndEntity: boolean
   readonly rdnMatching: 'strict' | 'reordered' | 'relaxed'
   readonly closeIkeOnChildFailure: boolean
@@ -55,6 +62,8 @@ export const defaultCoreSettings: CoreSettings = {
   initLimitHalfOpen: 0,
   ikeSaLimit: 0,
   initiatorOnly: false,
+  makeBeforeBreak: true,
+  sendInvalidIkeSpi: true,
   fragmentSize: 1280,
   maxPacket: 10000,
   preferConfiguredProposals: true,
@@ -68,6 +77,8 @@ export const defaultCoreSettings: CoreSettings = {
   rsaPss: false,
   installRoutes: true,
   routingTable: 220,
+  installVirtualIp: true,
+  installVirtualIpOn: undefined,
   rejectTrustedEndEntity: false,
   rdnMatching: 'strict',
   closeIkeOnChildFailure: false,

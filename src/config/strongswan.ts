@@ -121,6 +121,8 @@ export const coreOptions: Readonly<Record<string, Reader>> = {
   init_limit_half_open: integer('initLimitHalfOpen'),
   ikesa_limit: integer('ikeSaLimit'),
   initiator_only: bool('initiatorOnly'),
+  make_before_break: bool('makeBeforeBreak'),
+  send_invalid_ike_spi: bool('sendInvalidIkeSpi'),
   fragment_size: integer('fragmentSize', 65535),
   max_packet: integer('maxPacket', 0xffff_ffff),
   prefer_configured_proposals: bool('preferConfiguredProposals'),
@@ -134,6 +136,10 @@ export const coreOptions: Readonly<Record<string, Reader>> = {
   rsa_pss: bool('rsaPss'),
   install_routes: bool('installRoutes'),
   routing_table: integer('routingTable'),
+  install_virtual_ip: bool('installVirtualIp'),
+  install_virtual_ip_on: (core, text) => {
+    core.installVirtualIpOn = text
+  },
   reject_trusted_end_entity: bool('rejectTrustedEndEntity'),
   rdn_matching: (core, text) => {
     if (text !== 'strict' && text !== 'reordered' && text !== 'relaxed') {

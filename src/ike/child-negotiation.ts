@@ -30,6 +30,7 @@ import { accepted, childSuiteOf, proposalOf, type Selected, type SelectionRules,
 import { kernel, type Script } from './script.ts'
 import { packetSelectors, within } from './selectors.ts'
 import { ikeSaView } from './views.ts'
+import { localSelectors, remoteSelectors, requireRequest } from './virtual-ips.ts'
 
 /** An SPI that the kernel keeps for us until a Child SA takes it; disposed, it is given back. */
 export class ReservedSpi implements Disposable {
@@ -114,8 +115,8 @@ export function draft(sa: IkeSa, plan: ChildPlan, spi: ReservedSpi, withoutKeyEx
   const { core } = sa
   const { config } = plan
   const proposals = proposalsOf(config)
-  const localTs = old?.agreement.localTs ?? resolveSelectors(config.localTs, [sa.local.address])
-  const remoteTs = old?.agreement.remoteTs ?? resolveSelectors(config.remoteTs, [sa.remote.address])
+  const localTs = old?.agreement.localTs ?? localSelectors(sa, config.localTs)
+  const remoteTs = old?.agreement.remoteTs ?? remoteSelectors(sa, config.remoteTs)
   const uniqueId = core.nextChildId()
   const reqid = plan.reqid ?? (config.reqid || undefined)
   core.log(
@@ -174,6 +175,9 @@ export function* conclude(
   core.log('CFG', 1, `selected proposal: ${formatProposal(selected)}`, sa)
   const answeredTs = addressSelectors(TSi.selectors)
   const remoteTs = addressSelectors(TSr.selectors)
+  // What was asked for before the virtual IP was known may have been granted as it was (§2.19).
+  const hasVirtualIp = draft.old === undefined && sa.virtualIps.local.length > 0
+  const localTs = hasVirtualIp ? narrow(answeredTs, localSelectors(sa, config.localTs)) : answeredTs
   if (!within(localTs, draft.localTs) || !within(remoteTs, draft.remoteTs)) {
     throw new Refusal(
       NOTIFY.TS_UNACCEPTABLE,
@@ -213,6 +217,7 @@ export function* grant(
   old?: ChildSa,
 ): Script<Granted> {
   const choice = choose(sa, offer, withoutKeyExchange, old)
+  if (old === undefined) requireRequest(sa)
   const { config, selected, localTs, remoteTs } = choice
   const transport = config.mode === 'transport' && has(offer.N, NOTIFY.USE_TRANSPORT_MODE)
   followUp?: (selected: Selected, proposal: readonly Payload[], selectors: readonly Payload[]) => Script<FollowedUp>,
@@ -272,8 +277,8 @@ function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: boolean, ol
   const offeredRemote = addressSelectors(offer.TSi.selectors)
   const fits = (old ? [old.config] : connection.children).flatMap((config) => {
     if (config.mode === 'pass' || config.mode === 'drop') return []
-    const ourLocal = old?.agreement.localTs ?? resolveSelectors(config.localTs, [sa.local.address])
-    const ourRemote = old?.agreement.remoteTs ?? resolveSelectors(config.remoteTs, [sa.remote.address])
+    const ourLocal = old?.agreement.localTs ?? localSelectors(sa, config.localTs)
+    const ourRemote = old?.agreement.remoteTs ?? remoteSelectors(sa, config.remoteTs)
     // §2.23.1: in transport mode a peer behind a NAT names its inner address, and `dynamic` stands for that.
     const translated =
       sa.nat.remote && config.mode === 'transport' && config.remoteTs.some(({ kind }) => kind === 'dynamic')
@@ -419,8 +424,8 @@ function configuredSelectors(sa: IkeSa): string {
   const children = sa.connection?.children ?? []
   if (children.length === 0) return ''
   const texts = children.map((config) => {
-    const ours = resolveSelectors(config.localTs, [sa.local.address])
-    const theirs = resolveSelectors(config.remoteTs, [sa.remote.address])
+    const ours = localSelectors(sa, config.localTs)
+    const theirs = remoteSelectors(sa, config.remoteTs)
     return `${config.name}: ${formatSelectors(ours)} === ${formatSelectors(theirs)}`
   })
   return ` (configured: ${texts.join('; ')})`

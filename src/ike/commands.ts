@@ -51,6 +51,16 @@ export function command(core: Core, id: number, command: Command): void {
     case 'list-connections':
       return answer({ kind: 'connections', connections: core.connections.all() })
     case 'stats': {
+    case 'load-pool': {
+      const refused = core.pools.load(command.pool)
+      return refused === undefined ? done() : failed(refused)
+    }
+    case 'unload-pool': {
+      const refused = core.pools.unload(command.name)
+      return refused === undefined ? done() : failed(refused)
+    }
+    case 'list-pools':
+      return answer({ kind: 'pools', pools: core.pools.views(command.name) })
       const connecting = [...core.sas.values()].filter(({ state }) => state === 'CONNECTING')
       return answer({ kind: 'stats', ikeSas: core.sas.size, halfOpen: connecting.length, scheduled: core.timers.size })
     }

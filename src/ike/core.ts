@@ -13,8 +13,10 @@ import { type Credentials, noCredentials } from './credentials.ts'
 import { Defect } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
 import type { Job } from './job.ts'
+import { NameServers } from './name-servers.ts'
 import type { AlertKind, Event, LogEntry, LogGroup, Output } from './output.ts'
 import { Policies } from './policies.ts'
+import { Pools } from './pools.ts'
 import { Reqids } from './reqids.ts'
 import { Retries } from './retries.ts'
 import { Process, type Waiter } from './runner.ts'
@@ -56,6 +58,8 @@ export class Core {
   readonly admission: Admission
   readonly policies: Policies
   readonly reqids: Reqids
+  readonly pools: Pools
+  readonly nameServers: NameServers
   readonly traps: Traps
   readonly retries: Retries
   /** All IKE SAs by unique id, oldest first. */
@@ -80,6 +84,8 @@ export class Core {
     this.settings = options.settings
     this.admission = new Admission(this)
     this.policies = new Policies(this)
+    this.pools = new Pools(this)
+    this.nameServers = new NameServers(this)
     this.reqids = new Reqids(options.settings.reqidBase)
     this.traps = new Traps(this)
     this.retries = new Retries(this)

@@ -42,8 +42,9 @@ export class Engine {
 
   /** What is alive, for tests that look for leaks and for metrics. */
   get census(): Census {
-    const { sas, bySpi, byInitRequest, timers, policies, reqids, pendingJobs, runningProcesses, admission, drops } =
-      this.#core
+    const core = this.#core
+    const { sas, bySpi, byInitRequest, timers, policies, reqids, pools, admission, drops } = core
+    const { pendingJobs, runningProcesses } = core
     return {
       ikeSas: sas.size,
       spis: bySpi.size,
@@ -51,6 +52,7 @@ export class Engine {
       timers: timers.size,
       policies: policies.size,
       reqids: reqids.size,
+      leases: pools.online,
       jobs: pendingJobs,
       processes: runningProcesses,
       halfOpen: admission.halfOpen,
@@ -87,6 +89,8 @@ export interface Census {
   readonly timers: number
   readonly policies: number
   readonly reqids: number
+  /** Addresses of our pools that clients use now. */
+  readonly leases: number
   readonly jobs: number
   readonly processes: number
   readonly halfOpen: number

@@ -24,6 +24,7 @@ import type { Accept, Aside, Received, ReplyEffect, RequestEffect, RunEffect, Sc
 import type { Timer } from './timers.ts'
 import type { IkeSaState } from './view.ts'
 import { ikeSaView } from './views.ts'
+import { passAddresses, releaseAddresses, VirtualIps } from './virtual-ips.ts'
 import { RequestWindow, ResponseWindow, retransmitDelayMs } from './window.ts'
 
 /** Work of our own on an IKE SA: one at a time, in the order of the queue. */
@@ -103,6 +104,7 @@ export class IkeSa {
   lastSentMs: number
   /** Child SAs by unique id. */
   readonly children: Map<number, ChildSa> = new Map()
+  virtualIps: VirtualIps = new VirtualIps()
   readonly ours: RequestWindow = new RequestWindow()
   readonly theirs: ResponseWindow = new ResponseWindow()
   /** Releases the place among the half-open SAs (responder). */
@@ -637,6 +639,7 @@ export class IkeSa {
       }
       this.removeChild(child)
     }
+    releaseAddresses(this)
     const tasks = this.#queue.splice(0)
     active?.task.failed(undefined, this)
     for (const task of tasks) task.failed(undefined, this)
@@ -670,6 +673,7 @@ export class IkeSa {
     old.children.clear()
     for (const task of old.#queue.splice(0)) this.enqueue(task)
     // A rekeying proves nothing about who the peer is: the time of the reauthentication stays.
+    passAddresses(old, this)
     this.reauthAtMs = old.reauthAtMs
   }
 

@@ -1,6 +1,7 @@
 /** Everything that can happen to the core. With output.ts this is its whole boundary. */
 import type { Connection } from '../config/connection.ts'
 import type { CoreSettings } from '../config/daemon-settings.ts'
+import type { Pool } from '../config/pools.ts'
 import type { KernelEvent } from '../kernel/operations.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 import type { Credentials } from './credentials.ts'
@@ -50,6 +51,10 @@ export type Command =
   | { readonly kind: 'list-sas'; readonly select: SaSelector }
   | { readonly kind: 'list-policies'; readonly ike?: string; readonly child?: string }
   | { readonly kind: 'list-connections' }
+  /** Adds a pool, or replaces one of which no address is in use (CHARON 2.12). */
+  | { readonly kind: 'load-pool'; readonly pool: Pool }
+  | { readonly kind: 'unload-pool'; readonly name: string }
+  | { readonly kind: 'list-pools'; readonly name?: string }
   | { readonly kind: 'stats' }
   /** Sends DELETE for every IKE SA, removes what is ours from the kernel, answers when the kernel is clean. */
   | { readonly kind: 'shutdown' }

@@ -2,7 +2,8 @@
 import type { Connection } from '../config/connection.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 import type { Job } from './job.ts'
-import type { IkeSaView, PolicyView } from './view.ts'
+import type { NameServer } from './name-servers.ts'
+import type { IkeSaView, PolicyView, PoolView } from './view.ts'
 
 export type Output =
   /** A UDP payload to send as it is (the non-ESP marker is in it where it belongs). */
@@ -13,6 +14,8 @@ export type Output =
   | { readonly kind: 'answer'; readonly command: number; readonly answer: Answer }
   /** A command works on this IKE SA from now on: its log entries belong to the command's caller. */
   | { readonly kind: 'tracking'; readonly command: number; readonly uniqueId: number }
+  /** The name servers that the host shall ask from now on, before its own; replaces the list before. */
+  | { readonly kind: 'name-servers'; readonly servers: readonly NameServer[] }
   /** When to come back with a `timer` input (epoch milliseconds); undefined: nothing is due. Replaces the last one. */
   | { readonly kind: 'timer'; readonly at: number | undefined }
 
@@ -99,5 +102,6 @@ export type Answer =
   | { readonly kind: 'matched'; readonly matches: number; readonly done: number; readonly message?: string }
   | { readonly kind: 'sas'; readonly ikeSas: readonly IkeSaView[] }
   | { readonly kind: 'policies'; readonly policies: readonly PolicyView[] }
+  | { readonly kind: 'pools'; readonly pools: readonly PoolView[] }
   | { readonly kind: 'connections'; readonly connections: readonly Connection[] }
   | { readonly kind: 'stats'; readonly ikeSas: number; readonly halfOpen: number; readonly scheduled: number }

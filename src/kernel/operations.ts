@@ -165,6 +165,7 @@ export type KernelOperation =
     }
   | { readonly kind: 'add-route'; readonly route: KernelRoute }
   | { readonly kind: 'delete-route'; readonly route: KernelRoute }
+  /** An address for this host alone; it stays until each user has deleted it, and one that was there before for ever. */
   | { readonly kind: 'add-address'; readonly address: string; readonly interface?: string; readonly peer: string }
   | { readonly kind: 'delete-address'; readonly address: string }
   /** Everything this performer installed and still remembers, and nothing else. */

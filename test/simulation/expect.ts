@@ -111,6 +111,8 @@ export function nothingLeft(host: Host): void {
   assert.deepEqual(kernel.policies, [], `policies in the kernel of ${name}`)
   assert.deepEqual(kernel.routes, [], `routes of ${name}`)
   assert.deepEqual(kernel.addedAddresses, [], `addresses of ${name}`)
+  assert.deepEqual(host.nameServers, [], `name servers of ${name}`)
+  assert.equal(host.engine.census.leases, 0, `leases in use of ${name}`)
   assert.equal(host.timerAt, undefined, `a timer of ${name}`)
 }
 

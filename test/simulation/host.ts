@@ -5,6 +5,7 @@ import { type Random, seededRandom } from '../../src/crypto/random.ts'
 import { Engine } from '../../src/ike/engine.ts'
 import type { Command, Input } from '../../src/ike/input.ts'
 import type { Job, KernelJob } from '../../src/ike/job.ts'
+import type { NameServer } from '../../src/ike/name-servers.ts'
 import type { Answer, Event, LogEntry, Output } from '../../src/ike/output.ts'
 import type { IkeSaView } from '../../src/ike/view.ts'
 import type { SaCrypto } from '../../src/kernel/operations.ts'
@@ -39,6 +40,8 @@ export class Host {
   kernel: SimulatedKernel
   readonly logs: LogEntry[] = []
   readonly events: Event[] = []
+  /** The name servers that the core wants to be asked. */
+  nameServers: readonly NameServer[] = []
   readonly #answers = new Map<number, Answer>()
   readonly #options: HostOptions
   readonly #random: Random
@@ -133,6 +136,9 @@ export class Host {
           this.#answers.set(output.command, output.answer)
           break
         case 'tracking':
+          break
+        case 'name-servers':
+          this.nameServers = output.servers
           break
         case 'timer':
           this.#timerAt = output.at
@@ -244,6 +250,9 @@ export class Host {
         break
       case 'tracking':
         digest.update(`${output.command} ${output.uniqueId}`)
+        break
+      case 'name-servers':
+        digest.update(output.servers.map(({ address }) => address).join(' '))
         break
       case 'timer':
         digest.update(`${output.at}`)

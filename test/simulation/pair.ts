@@ -1,6 +1,7 @@
 /** Two hosts that are configured for each other, as a scenario wants them. */
 import type { ChildConfig, ConfiguredProposal, Connection } from '../../src/config/connection.ts'
 import { type CoreSettings, defaultCoreSettings } from '../../src/config/daemon-settings.ts'
+import type { Pool } from '../../src/config/pools.ts'
 import type { Credentials } from '../../src/ike/credentials.ts'
 import type { SimulatedKernelOptions } from '../../src/kernel/simulated/simulated-kernel.ts'
 import {
@@ -29,6 +30,7 @@ export interface Side {
   readonly kernel?: Partial<SimulatedKernelOptions>
   /** In place of what `auth` needs. */
   readonly credentials?: Credentials
+  readonly pools?: readonly Pool[]
 }
 
 export interface PairOptions {
@@ -64,6 +66,7 @@ export function pair(options: PairOptions = {}): World {
     const auth = options[side]?.auth ?? options.auth ?? 'psk'
     const host = world.host(side)
     host.command({ kind: 'credentials', credentials: options[side]?.credentials ?? credentialsFor(side, auth) })
+    for (const pool of options[side]?.pools ?? []) host.command({ kind: 'load-pool', pool })
     host.command({ kind: 'load-connection', connection: connectionOf(side, options) })
     world.finishJobs()
   }

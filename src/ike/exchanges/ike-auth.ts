@@ -1,8 +1,8 @@
 /**
  * IKE_AUTH, RFC 7296 §1.2, §2.15:
  *
- *   HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}  -->
- *                      <--  HDR, SK {IDr, [CERT,] AUTH, SAr2, TSi, TSr}
+ *   HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, [CP,] SAi2, TSi, TSr}  -->
+ *                      <--  HDR, SK {IDr, [CERT,] AUTH, [CP,] SAr2, TSi, TSr}
  *
  * When only the Child SA is refused the IKE SA stays:
  *
@@ -32,6 +32,7 @@ import { select, transformOf } from '../proposals.ts'
 import { type Received, request, type Script } from '../script.ts'
 import { enforceUniqueness, isFirstContact } from '../uniqueness.ts'
 import { deleteChild } from './delete.ts'
+import { giveAddresses, requestAddresses, requireAddresses, takeAddresses } from '../virtual-ips.ts'
 import { selectionRules } from './ike-sa-init.ts'
 
 const requestShape = shape({
@@ -41,6 +42,7 @@ const requestShape = shape({
   IDr: 'optional',
   AUTH: 'optional',
   SA: 'optional',
+  CP: 'optional',
   TSi: 'optional',
   TSr: 'optional',
   N: 'many',
@@ -50,6 +52,7 @@ const responseShape = shape({
   CERT: 'many',
   AUTH: 'optional',
   SA: 'optional',
+  CP: 'optional',
   TSi: 'optional',
   TSr: 'optional',
   N: 'many',
@@ -79,6 +82,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
     ...(wanted ? [{ type: 'IDr' as const, ...identification(wanted) }] : []),
     proof.auth,
     ...(offered ? [...offered.proposal, ...offered.selectors] : []),
+    ...requestAddresses(sa),
   ])
   const answer = responseShape(response.payloads)
   if (answer.AUTH === undefined || answer.IDr === undefined) {
@@ -100,12 +104,14 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
   }
   sa.remoteId = peerId
   announceEstablished(sa)
+  yield* takeAddresses(sa, answer.CP)
   if (plan === undefined || spi === undefined || offered === undefined) return
 
   const { ni, nr } = sa.init
   try {
     const child = yield* conclude(sa, offered, spi, answer, { ni, nr }, true)
     announceUp(sa, child)
+    if (answer.SA !== undefined) requireAddresses(sa)
     plan.up(child)
   } catch (error) {
     if (error instanceof ExchangeTimeout) throw error
@@ -126,7 +132,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   assert(sa.init && sa.selected, 'IKE_AUTH comes after IKE_SA_INIT')
   if (sa.state !== 'CONNECTING') throw new Refusal(NOTIFY.INVALID_SYNTAX, 'IKE_AUTH on an established IKE_SA')
   refuseCritical(received.payloads)
-  const { IDi, IDr, CERT, CERTREQ, AUTH, SA, TSi, TSr, N } = requestShape(received.payloads)
+  const { IDi, IDr, CERT, CERTREQ, AUTH, CP, SA, TSi, TSr, N } = requestShape(received.payloads)
   if (AUTH === undefined) {
     throw failed(sa, 'the peer wants EAP, which no connection offers: use auth = psk or pubkey on both sides')
   }
@@ -143,15 +149,20 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   const { localId } = sa
   assert(localId, 'a connection is selected')
   enforceUniqueness(sa, N)
-  const payloads: Payload[] = [{ type: 'IDr', ...identification(localId) }, ...proof.certificates, proof.auth]
+  const given = giveAddresses(sa, CP)
+  const identity: Payload = { type: 'IDr', ...identification(localId) }
+  const payloads: Payload[] = [identity, ...proof.certificates, proof.auth, ...given.reply]
   announceEstablished(sa)
 
-  if (SA === undefined || TSi === undefined || TSr === undefined) return payloads
+  if (SA === undefined || TSi === undefined || TSr === undefined) {
+    return given.failure ? [...payloads, notify(given.failure.notify)] : payloads
+  }
   const { ni, nr } = sa.init
   try {
     const { child, proposal, selectors } = yield* grant(sa, { SA, TSi, TSr, N }, { ni, nr }, true)
     sa.whenAnswered(() => announceUp(sa, child))
     return [...payloads, ...proposal, ...selectors]
+    if (given.failure !== undefined) throw given.failure
   } catch (error) {
     const type = error instanceof Refusal ? error.notify : NOTIFY.NO_PROPOSAL_CHOSEN
     // What the kernel refused to install has been logged where it happened.

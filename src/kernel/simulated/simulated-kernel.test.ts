@@ -166,8 +166,13 @@ describe('what Linux refuses', () => {
     assert.throws(() => a.perform({ kind: 'add-route', route }, 0), refusal('EEXIST'))
     a.perform({ kind: 'delete-route', route }, 0)
     assert.throws(() => a.perform({ kind: 'delete-route', route }, 0), refusal('ESRCH'))
-    assert.throws(() => a.perform({ kind: 'add-address', address: left, peer: right }, 0), refusal('EEXIST'))
     assert.throws(() => a.perform({ kind: 'delete-address', address: left }, 0), refusal('EADDRNOTAVAIL'))
+    for (const address of [left, '10.77.0.1', '10.77.0.1']) a.perform({ kind: 'add-address', address, peer: right }, 0)
+    assert.deepEqual(a.addresses, [left, '10.77.0.1'])
+    for (const address of [left, '10.77.0.1']) a.perform({ kind: 'delete-address', address }, 0)
+    assert.deepEqual(a.addresses, [left, '10.77.0.1'])
+    a.perform({ kind: 'delete-address', address: '10.77.0.1' }, 0)
+    assert.deepEqual(a.addresses, [left])
   })
 
   test('the second installation, by order of the test', () => {

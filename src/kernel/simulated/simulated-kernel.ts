@@ -80,13 +80,13 @@ export class SimulatedKernel {
     return this.#routes
   }
 
-  /** Addresses that `add-address` added, in order. */
+  /** Addresses that `add-address` added, in order: each once for each of its users. */
   get addedAddresses(): readonly string[] {
     return this.#added
   }
 
   get addresses(): readonly string[] {
-    return [...this.#addresses, ...this.#added]
+    return [...new Set([...this.#addresses, ...this.#added])]
   }
 
   /** How often each counter of xfrm_stat was raised. */
@@ -159,13 +159,14 @@ export class SimulatedKernel {
         return undefined
       }
       case 'add-address':
-        if (this.addresses.includes(operation.address)) throw new KernelError('add-address', 'EEXIST')
         this.#added.push(operation.address)
         return undefined
-      case 'delete-address':
-        if (!this.#added.includes(operation.address)) throw new KernelError('delete-address', 'EADDRNOTAVAIL')
-        this.#added = this.#added.filter((address) => address !== operation.address)
+      case 'delete-address': {
+        const at = this.#added.indexOf(operation.address)
+        if (at < 0) throw new KernelError('delete-address', 'EADDRNOTAVAIL')
+        this.#added.splice(at, 1)
         return undefined
+      }
       case 'flush':
         this.#states.clear()
         this.#policies.clear()

@@ -1,0 +1,197 @@
+/**
+ * Addresses inside the tunnel that the configuration payload hands out (RFC 7296 §2.19). The initiator asks in IKE_AUTH:
+ *
+ *   HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, CP(CFG_REQUEST), SAi2, TSi, TSr}  -->
+ *                      <--  HDR, SK {IDr, [CERT,] AUTH, CP(CFG_REPLY), SAr2, TSi, TSr}
+ *
+ * They belong to the IKE SA and its successors, and go with the last of them (§3.15.1).
+ */
+import type { ConfiguredSelector } from '../config/connection.ts'
+import { formatIdentity } from '../pki/identity.ts'
+import { familyOf } from '../wire/address.ts'
+import { CFG_TYPE, NOTIFY } from '../wire/numbers.ts'
+import type { AddressSelector, CPPayload, Payload } from '../wire/payloads/index.ts'
+import { configurationIn, configurationReply, configurationRequest, wishesIn } from './configuration.ts'
+import { assert, Refusal } from './errors.ts'
+import type { IkeSa } from './ike-sa.ts'
+import type { Lease } from './pools.ts'
+import { kernel, type Script } from './script.ts'
+import { resolveSelectors } from './selectors.ts'
+
+/** What the configuration payload gave to the two ends of an IKE SA. */
+export class VirtualIps {
+  /** Ours. */
+  readonly local: string[] = []
+  /** Those of ours that we added to an interface. */
+  readonly installed: string[] = []
+  /** The peer's, from our pools. */
+  readonly leases: Lease[] = []
+
+  get remote(): string[] {
+    return this.leases.map(({ address }) => address)
+  }
+}
+
+// --- as client ----------------------------------------------------------------------------------------------------
+
+/** CFG_REQUEST, when the connection wants virtual IPs. */
+export function requestAddresses({ connection }: IkeSa): Payload[] {
+  return connection === undefined || connection.vips.length === 0 ? [] : [configurationRequest(connection.vips)]
+}
+
+/** Takes what the gateway gives: installs the addresses and hands its name servers to the host. */
+export function* takeAddresses(sa: IkeSa, CP: CPPayload | undefined): Script<void> {
+  const { core, connection, virtualIps } = sa
+  const asked = connection?.vips ?? []
+  if (CP?.cfgType !== CFG_TYPE.REPLY || asked.length === 0) return
+  const { addresses, nameServers } = configurationIn(CP)
+  const { installVirtualIp, installVirtualIpOn } = core.settings
+  const out = yield* kernel({ kind: 'route-lookup', remote: sa.remote.address, local: sa.local.address })
+  const onto = installVirtualIpOn ?? out.interface
+  // Not more of a family than we asked for.
+  const wanted = ([4, 6] as const).flatMap((family) => {
+    const most = asked.filter((vip) => familyOf(vip) === family).length
+    return addresses.filter((address) => familyOf(address) === family).slice(0, most)
+  })
+  for (const address of wanted) {
+    if (installVirtualIp) {
+      virtualIps.installed.push(address)
+      try {
+        yield* kernel({
+          kind: 'add-address',
+          address,
+          peer: sa.remote.address,
+          ...(onto !== undefined && { interface: onto }),
+        })
+      } catch (error) {
+        virtualIps.installed.pop()
+        const why = error instanceof Error ? error.message : String(error)
+        core.log('KNL', 1, `installing virtual IP ${address} failed: ${why}`, sa, 'error')
+        continue
+      }
+    }
+    core.log('IKE', 1, `installing new virtual IP ${address}`, sa)
+    virtualIps.local.push(address)
+  }
+  core.nameServers.add(
+    virtualIps,
+    nameServers
+      .slice(0, mostNameServers)
+      .map((address) => ({ address, ...(onto !== undefined && { interface: onto }) })),
+  )
+}
+
+/**
+ * The gateway gave us what we need.
+ * @throws Refusal when the connection wants a virtual IP and there is none
+ */
+export function requireAddresses(sa: IkeSa): void {
+  if ((sa.connection?.vips.length ?? 0) === 0 || sa.virtualIps.local.length > 0) return
+  sa.core.alert('vip-failure', sa)
+  throw new Refusal(NOTIFY.INTERNAL_ADDRESS_FAILURE, negotiationFailed)
+}
+
+// --- as gateway ---------------------------------------------------------------------------------------------------
+
+/** The answer to a CFG_REQUEST. */
+export interface GivenAddresses {
+  readonly reply: readonly Payload[]
+  /** Why there can be no Child SA. */
+  readonly failure?: Refusal
+}
+
+/** Leases the addresses that the peer asks for. What it got stays its own until the IKE SA and its successors end. */
+export function giveAddresses(sa: IkeSa, CP: CPPayload | undefined): GivenAddresses {
+  const { core, connection, remoteId, virtualIps } = sa
+  assert(connection && remoteId, 'the peer is authenticated')
+  if (CP?.cfgType !== CFG_TYPE.REQUEST) return { reply: [] }
+  const who = formatIdentity(remoteId)
+  const wishes = wishesIn(CP).slice(0, mostAddresses)
+  for (const { family, address } of wishes) {
+    const asked = address ?? (family === 4 ? '%any' : '%any6')
+    core.log('IKE', 1, `peer requested virtual IP ${asked}`, sa)
+    const lease = core.pools.acquire(connection.pools, remoteId, family, address, sa)
+    if (lease === undefined) {
+      core.log('IKE', 1, `no virtual IP found for ${asked} requested by '${who}'`, sa)
+      continue
+    }
+    core.log('IKE', 1, `assigning virtual IP ${lease.address} to peer '${who}'`, sa)
+    virtualIps.leases.push(lease)
+  }
+  if (wishes.length > 0 && virtualIps.leases.length === 0) {
+    core.log('IKE', 1, 'no virtual IP found, sending INTERNAL_ADDRESS_FAILURE', sa)
+    core.alert('vip-failure', sa)
+    return { reply: [], failure: new Refusal(NOTIFY.INTERNAL_ADDRESS_FAILURE, negotiationFailed) }
+  }
+  const pools = [...new Set(virtualIps.leases.map(({ pool }) => pool))]
+  const attributes = pools.flatMap(({ config }) => config.attributes)
+  return { reply: [configurationReply(CP, virtualIps.remote, attributes)] }
+}
+
+/**
+ * A client of a connection with pools has asked for an address before it gets a Child SA.
+ * @throws Refusal FAILED_CP_REQUIRED (§3.15.4)
+ */
+export function requireRequest(sa: IkeSa): void {
+  const { core, connection, virtualIps } = sa
+  // Only who begins an IKE SA can ask: when that was us, the peer is no client.
+  if (sa.role === 'initiator' || connection === undefined || connection.pools.length === 0) return
+  if (virtualIps.leases.length > 0) return
+  core.alert('vip-failure', sa)
+  throw new Refusal(NOTIFY.FAILED_CP_REQUIRED, 'expected a virtual IP request, sending FAILED_CP_REQUIRED')
+}
+
+// --- both ---------------------------------------------------------------------------------------------------------
+
+/**
+ * Local selectors of a child, `dynamic` being our virtual IPs, or else our end of the IKE SA. While we ask for virtual
+ * IPs it is everything of their families, which the gateway narrows to what it gives (§2.19).
+ */
+export function localSelectors(sa: IkeSa, configured: readonly ConfiguredSelector[]): AddressSelector[] {
+  const { connection, virtualIps } = sa
+  if (virtualIps.local.length > 0) return resolveSelectors(configured, virtualIps.local)
+  if (
+    sa.state === 'ESTABLISHED' ||
+    sa.role === 'responder' ||
+    connection === undefined ||
+    connection.vips.length === 0
+  ) {
+    return resolveSelectors(configured, [sa.local.address])
+  }
+  const families = [...new Set(connection.vips.map((vip) => (familyOf(vip) === 4 ? '0.0.0.0' : '::')))]
+  return configured.flatMap((entry) =>
+    resolveSelectors([entry], families).map((selector) =>
+      entry.kind === 'fixed' ? selector : { ...selector, end: selector.end.map(() => 0xff) },
+    ),
+  )
+}
+
+/** Remote selectors of a child, `dynamic` being the addresses that we gave to the peer, or else its end of the IKE SA. */
+export function remoteSelectors(sa: IkeSa, configured: readonly ConfiguredSelector[]): AddressSelector[] {
+  const { remote } = sa.virtualIps
+  return resolveSelectors(configured, remote.length > 0 ? remote : [sa.remote.address])
+}
+
+/** The successor of a rekeyed IKE SA has what the old one had. */
+export function passAddresses(old: IkeSa, successor: IkeSa): void {
+  const passed = old.virtualIps
+  old.virtualIps = new VirtualIps()
+  successor.virtualIps = passed
+  for (const lease of passed.leases) old.core.pools.pass(lease, old, successor)
+}
+
+/** The IKE SA is gone: its addresses leave the interface, its leases are for others, its name servers for nobody. */
+export function releaseAddresses(sa: IkeSa): void {
+  const { core, virtualIps } = sa
+  core.nameServers.remove(virtualIps)
+  for (const address of virtualIps.installed.splice(0).reverse()) core.kernel({ kind: 'delete-address', address }, sa)
+  for (const lease of virtualIps.leases.splice(0)) core.pools.release(lease, sa)
+  virtualIps.local.splice(0)
+}
+
+const negotiationFailed = 'configuration payload negotiation failed, no CHILD_SA built'
+
+/** One client has a few; without a bound it could empty a pool. */
+const mostAddresses = 16
+
+const mostNameServers = 16
