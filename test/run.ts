@@ -220,9 +220,10 @@ function summary(): void {
   }
   const sum = (of: (one: Tally) => number): number => shown.reduce((total, one) => total + of(one), 0)
   const [passed, failed, skipped] = [sum((x) => x.passed), sum((x) => x.failed), sum((x) => x.skipped.length)]
-  if (passed + failed === 0) console.log('\nNo test ran.')
+  const empty = shown.filter((one) => one.passed + one.failed + one.skipped.length === 0)
+  for (const { kind } of empty) console.log(`\nNo test of the kind ${kind} was found.`)
   console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`)
-  process.exitCode = failed > 0 || passed === 0 ? 1 : 0
+  process.exitCode = failed > 0 || empty.length > 0 ? 1 : 0
 }
 
 /** One line for each reason, however many tests it keeps from running: the first is named. */
