@@ -73,18 +73,18 @@ export interface Granted {
   readonly child: ChildSa
   readonly proposal: readonly Payload[]
   readonly selectors: readonly Payload[]
-}
   /** The payloads of the last answer: with additional key exchanges those above have gone out before. */
   readonly answer: readonly Payload[]
+}
 
 /** Nonces and, with a key exchange, its secret: what the keys of a Child SA come from (§2.17). */
 export interface ChildKeySeed {
   readonly ni: Uint8Array
   readonly nr: Uint8Array
   readonly shared?: Secret
-}
   /** Of the additional key exchanges (RFC 9370 §2.2.4). */
   readonly additional?: readonly Secret[]
+}
 
 /** The payloads of a request or response that concern a Child SA. */
 export interface ChildPayloads {
@@ -215,12 +215,12 @@ export function* grant(
   seed: ChildKeySeed,
   withoutKeyExchange: boolean,
   old?: ChildSa,
+  followUp?: (selected: Selected, proposal: readonly Payload[], selectors: readonly Payload[]) => Script<FollowedUp>,
 ): Script<Granted> {
-  const choice = choose(sa, offer, withoutKeyExchange, old)
   if (old === undefined) requireRequest(sa)
+  const choice = choose(sa, offer, withoutKeyExchange, old)
   const { config, selected, localTs, remoteTs } = choice
   const transport = config.mode === 'transport' && has(offer.N, NOTIFY.USE_TRANSPORT_MODE)
-  followUp?: (selected: Selected, proposal: readonly Payload[], selectors: readonly Payload[]) => Script<FollowedUp>,
   const agreement = agree(selected, transport ? 'transport' : 'tunnel', localTs, remoteTs)
   using spi = yield* reserveSpi(sa, agreement.suite.protocol)
   const uniqueId = sa.core.nextChildId()

@@ -50,7 +50,6 @@ export function command(core: Core, id: number, command: Command): void {
       return answer({ kind: 'policies', policies: core.traps.views(command.ike, command.child) })
     case 'list-connections':
       return answer({ kind: 'connections', connections: core.connections.all() })
-    case 'stats': {
     case 'load-pool': {
       const refused = core.pools.load(command.pool)
       return refused === undefined ? done() : failed(refused)
@@ -61,6 +60,7 @@ export function command(core: Core, id: number, command: Command): void {
     }
     case 'list-pools':
       return answer({ kind: 'pools', pools: core.pools.views(command.name) })
+    case 'stats': {
       const connecting = [...core.sas.values()].filter(({ state }) => state === 'CONNECTING')
       return answer({ kind: 'stats', ikeSas: core.sas.size, halfOpen: connecting.length, scheduled: core.timers.size })
     }

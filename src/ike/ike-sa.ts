@@ -93,9 +93,9 @@ export class IkeSa {
   certificatesRequested = false
   /** Key ids of the CAs that the peer asked for in CERTREQ. */
   requestedCas: readonly Uint8Array[] = []
-  establishedAtMs: number | undefined
   /** When its first message was sent or came. */
   readonly createdAtMs: number
+  establishedAtMs: number | undefined
   rekeyAtMs: number | undefined
   reauthAtMs: number | undefined
   /** When the last authenticated message of the peer came. */
@@ -111,15 +111,15 @@ export class IkeSa {
   leaveHalfOpen: (() => void) | undefined
   /** We want it to go: nothing brings its children back. */
   closing = false
-  /** The peer's own rekeying of this IKE SA, which we have answered (collisions.ts). */
-  theirRekey: AnsweredRekey<IkeSa> | undefined
   /** Another IKE SA is being made in its place (reauthentication.ts). */
   reauthenticating = false
-  readonly #timers = new Set<Timer>()
-  #halfOpenTimer: Timer | undefined
+  /** The peer's own rekeying of this IKE SA, which we have answered (collisions.ts). */
+  theirRekey: AnsweredRekey<IkeSa> | undefined
   readonly followUps: FollowUps = { ours: false, theirs: undefined }
   /** How often in a row the peer had forgotten what an IKE_FOLLOWUP_KE was for. */
   statesNotFound = 0
+  readonly #timers = new Set<Timer>()
+  #halfOpenTimer: Timer | undefined
   /** How many messages have been sealed under the keys of this SA. */
   #sealed = 0n
   #destroyed = false
@@ -130,10 +130,10 @@ export class IkeSa {
   /** Whose request is outstanding, and what it demands of the response. */
   #requester: { readonly waiter: Waiter; readonly accept: Accept | undefined } | undefined
   #responder: { readonly process: Process<readonly Payload[]>; readonly exchange: number; waiting: boolean } | undefined
-  readonly #destroyListeners: (() => void)[] = []
-  readonly #establishedListeners: (() => void)[] = []
   /** Scripts that have answered and wait for a request that continues what they do. Oldest first. */
   readonly #asides = new Map<Process<readonly Payload[]>, Aside & { readonly timer: Timer }>()
+  readonly #destroyListeners: (() => void)[] = []
+  readonly #establishedListeners: (() => void)[] = []
 
   constructor(
     core: Core,
@@ -198,13 +198,13 @@ export class IkeSa {
     return this.#responder?.exchange
   }
 
-  enqueue(task: Task): void {
-    if (this.#destroyed) {
   /** Task names of the scripts that wait aside, for listings. */
   get asideTasks(): readonly string[] {
     return [...this.#asides.values()].map(({ task }) => task)
   }
 
+  enqueue(task: Task): void {
+    if (this.#destroyed) {
       task.failed(undefined, this)
       return
     }
@@ -458,8 +458,6 @@ export class IkeSa {
 
   /** Runs the script that answers a request; what it returns, or the refusal it throws, is the response. */
   respond(exchange: number, received: Received): void {
-    const script = responders(exchange, this, received)
-    if (script === undefined) {
     for (const [process, aside] of this.#asides) {
       if (aside.exchange !== exchange || !aside.recognises(received)) continue
       this.#return(process)
@@ -467,14 +465,16 @@ export class IkeSa {
       process.resume(received)
       return
     }
+    const script = responders(exchange, this, received)
+    if (script === undefined) {
       this.#refuse(exchange, new Refusal(0, `unexpected exchange ${nameOf(EXCHANGE, exchange)}`))
       return
     }
     const process: Process<readonly Payload[]> = new Process(script, this.#performer, (outcome) => {
-      this.#responder = undefined
-      if (this.#destroyed) return
       // A script that had stepped aside ends in another exchange than it began in.
       const current = this.#responder?.exchange ?? exchange
+      this.#responder = undefined
+      if (this.#destroyed) return
       if (outcome.kind === 'returned') this.#answer(current, outcome.value)
       else this.#refuse(current, outcome.error)
       this.afterAnswer()
@@ -629,9 +629,9 @@ export class IkeSa {
     // The peer's rekeying was answered, but nobody took it over: it has nothing without this SA.
     if (this.theirRekey?.created.state === 'CREATED') this.theirRekey.created.destroy()
     this.#responder?.process.end()
+    for (const process of [...this.#asides.keys()]) process.end()
     const active = this.#active
     this.#active = undefined
-    for (const process of [...this.#asides.keys()]) process.end()
     active?.process.end()
     for (const child of [...this.children.values()]) {
       if (child.state === 'INSTALLED' || child.state === 'DELETING') {
@@ -669,30 +669,30 @@ export class IkeSa {
 
   /** Takes over what a rekeyed IKE SA had: its children and the work that has not begun. */
   inherit(old: IkeSa): void {
+    // A rekeying proves nothing about who the peer is: the time of the reauthentication stays.
+    this.reauthAtMs = old.reauthAtMs
     for (const [id, child] of old.children) this.children.set(id, child)
     old.children.clear()
-    for (const task of old.#queue.splice(0)) this.enqueue(task)
-    // A rekeying proves nothing about who the peer is: the time of the reauthentication stays.
     passAddresses(old, this)
-    this.reauthAtMs = old.reauthAtMs
+    for (const task of old.#queue.splice(0)) this.enqueue(task)
   }
 
   /** A replaced child is deleted on both sides; it receives a little longer, and its successor starts to send. */
   retireChild(child: ChildSa): void {
     if (!this.children.has(child.uniqueId) || child.state === 'DELETED') return
     child.theirRekey?.created.enableOutbound(this.core, this)
+    this.forgetAside(child)
     child.retire(this.core, this, retiredMs, () => this.removeChild(child))
   }
 
   /** Takes a child out of the kernel and forgets it. */
-    this.forgetAside(child)
   removeChild(child: ChildSa): void {
     if (!this.children.delete(child.uniqueId)) return
+    this.forgetAside(child)
     child.uninstall(this.core, this)
     this.core.reqids.release(child.reqid)
   }
 
-    this.forgetAside(child)
   #forgetKeys(): void {
     this.keys?.[Symbol.dispose]()
     this.keys = undefined
@@ -708,13 +708,13 @@ export class IkeSa {
   }
 }
 
+/** How many scripts may wait aside at a time. */
+const mostAsides = 8
+
 /** charon's delete_rekeyed_delay: how long a replaced child goes on receiving. */
 const retiredMs = 5_000
 
 /** Errors of the language are mistakes of ours, whoever made us make them. */
-/** How many scripts may wait aside at a time. */
-const mostAsides = 8
-
 function isProgrammingError(error: Error): boolean {
   return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError
 }

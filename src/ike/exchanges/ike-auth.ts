@@ -31,8 +31,8 @@ import { errorIn, notify } from '../notifies.ts'
 import { select, transformOf } from '../proposals.ts'
 import { type Received, request, type Script } from '../script.ts'
 import { enforceUniqueness, isFirstContact } from '../uniqueness.ts'
-import { deleteChild } from './delete.ts'
 import { giveAddresses, requestAddresses, requireAddresses, takeAddresses } from '../virtual-ips.ts'
+import { deleteChild } from './delete.ts'
 import { selectionRules } from './ike-sa-init.ts'
 
 const requestShape = shape({
@@ -41,8 +41,8 @@ const requestShape = shape({
   CERTREQ: 'many',
   IDr: 'optional',
   AUTH: 'optional',
-  SA: 'optional',
   CP: 'optional',
+  SA: 'optional',
   TSi: 'optional',
   TSr: 'optional',
   N: 'many',
@@ -51,8 +51,8 @@ const responseShape = shape({
   IDr: 'optional',
   CERT: 'many',
   AUTH: 'optional',
-  SA: 'optional',
   CP: 'optional',
+  SA: 'optional',
   TSi: 'optional',
   TSr: 'optional',
   N: 'many',
@@ -81,8 +81,8 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
     ...(certreq ? [certreq] : []),
     ...(wanted ? [{ type: 'IDr' as const, ...identification(wanted) }] : []),
     proof.auth,
-    ...(offered ? [...offered.proposal, ...offered.selectors] : []),
     ...requestAddresses(sa),
+    ...(offered ? [...offered.proposal, ...offered.selectors] : []),
   ])
   const answer = responseShape(response.payloads)
   if (answer.AUTH === undefined || answer.IDr === undefined) {
@@ -103,15 +103,14 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
     throw error
   }
   sa.remoteId = peerId
-  announceEstablished(sa)
   yield* takeAddresses(sa, answer.CP)
   if (plan === undefined || spi === undefined || offered === undefined) return
 
   const { ni, nr } = sa.init
   try {
+    if (answer.SA !== undefined) requireAddresses(sa)
     const child = yield* conclude(sa, offered, spi, answer, { ni, nr }, true)
     announceUp(sa, child)
-    if (answer.SA !== undefined) requireAddresses(sa)
     plan.up(child)
   } catch (error) {
     if (error instanceof ExchangeTimeout) throw error
@@ -159,10 +158,10 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   }
   const { ni, nr } = sa.init
   try {
+    if (given.failure !== undefined) throw given.failure
     const { child, proposal, selectors } = yield* grant(sa, { SA, TSi, TSr, N }, { ni, nr }, true)
     sa.whenAnswered(() => announceUp(sa, child))
     return [...payloads, ...proposal, ...selectors]
-    if (given.failure !== undefined) throw given.failure
   } catch (error) {
     const type = error instanceof Refusal ? error.notify : NOTIFY.NO_PROPOSAL_CHOSEN
     // What the kernel refused to install has been logged where it happened.
