@@ -78,11 +78,15 @@ export function endedWith(sa: IkeSa): Ended[] {
 }
 
 function endedChild(sa: IkeSa, config: ChildConfig): Ended | undefined {
-  const { connection, role, remote } = sa
+  const { connection, remote } = sa
   if (connection === undefined) return undefined
-  const asymmetric =
-    role === 'responder' && (connection.pools.length > 0 || connection.remote.some((round) => round.class === 'eap'))
-  return { connection, config, remote: remote.address, asymmetric }
+  return { connection, config, remote: remote.address, asymmetric: asymmetric(sa) }
+}
+
+/** Whether only the peer can begin such an IKE SA: it gets an address from us, or authenticates by EAP. */
+export function asymmetric({ connection, role }: IkeSa): boolean {
+  if (connection === undefined || role === 'initiator') return false
+  return connection.pools.length > 0 || connection.remote.some((round) => round.class === 'eap')
 }
 
 /** Ends an IKE SA together with what its children are to become; `close` removes it. */

@@ -10,6 +10,7 @@ import { closeChildSa, closeSa, initiate, reusable, runStartAction, undoStartAct
 import type { Command, SaSelector } from './input.ts'
 import { rekey, rekeyChild } from './lifetimes.ts'
 import type { Answer } from './output.ts'
+import { reauthenticate } from './reauthentication.ts'
 import { kernel, type Script } from './script.ts'
 import { type ChildUsage, ikeSaView } from './views.ts'
 
@@ -192,7 +193,7 @@ function terminate(
 /** CHARON 2.4: counts and queues, and does not wait. */
 function rekeySelected(
   core: Core,
-  { select }: Extract<Command, { kind: 'rekey' }>,
+  { select, reauth }: Extract<Command, { kind: 'rekey' }>,
   answer: (result: Answer) => void,
 ): void {
   const { ike, ikeId, child, childId } = select
@@ -205,7 +206,10 @@ function rekeySelected(
   const matches = ofChildren ? children.length : sas.length
   if (matches === 0) return answer({ kind: 'matched', matches, done: 0, message: 'no matching SAs to rekey found' })
   for (const { sa, one } of children) rekeyChild(sa, one)
-  for (const sa of ofChildren ? [] : sas) rekey(sa)
+  for (const sa of ofChildren ? [] : sas) {
+    if (reauth) reauthenticate(sa)
+    else rekey(sa)
+  }
   answer({ kind: 'matched', matches, done: matches })
 }
 

@@ -1,11 +1,13 @@
 /** When an IKE SA is rekeyed, reauthenticated and at last deleted (CHARON 8.3). */
 
+import { endedWith, follow } from './actions.ts'
 import type { ChildSa } from './child-sa.ts'
 import { ExchangeTimeout } from './errors.ts'
 import { closeIkeSa } from './exchanges/delete.ts'
 import { initiate as rekeyChildSa } from './exchanges/rekey-child-sa.ts'
 import { initiate as rekeyIkeSa } from './exchanges/rekey-ike-sa.ts'
 import type { IkeSa } from './ike-sa.ts'
+import { scheduleReauthentication } from './reauthentication.ts'
 
 /** Draws the times of an IKE SA that is established now, and sets its timers. */
 export function scheduleLifetime(sa: IkeSa): void {
@@ -21,17 +23,20 @@ export function scheduleLifetime(sa: IkeSa): void {
     core.log('IKE', 1, `scheduling rekeying in ${seconds}s`, sa)
     sa.after(seconds * 1000, () => rekey(sa))
   }
-  if (reauthSeconds > 0) {
-    const seconds = reauthSeconds - draw()
+  if (reauthSeconds > 0 || sa.reauthAtMs !== undefined) {
+    const inherited = sa.reauthAtMs === undefined ? undefined : Math.ceil((sa.reauthAtMs - core.now) / 1000)
+    const seconds = Math.max(0, inherited ?? reauthSeconds - draw())
     times.push(seconds)
-    sa.reauthAtMs = core.now + seconds * 1000
     core.log('IKE', 1, `scheduling reauthentication in ${seconds}s`, sa)
+    scheduleReauthentication(sa, seconds)
   }
   if (times.length > 0 && overSeconds > 0) {
     const seconds = Math.min(...times) + overSeconds
     core.log('IKE', 1, `maximum IKE_SA lifetime ${seconds}s`, sa)
     sa.after(seconds * 1000, () => {
       core.alert('ike-sa-expired', sa)
+      for (const ended of endedWith(sa)) sa.onDestroy(() => follow(core, ended, 'IKE_SA expired'))
+      sa.closing = true
       sa.cancelQueued()
       sa.enqueue({ names: ['IKE_DELETE'], script: closeIkeSa, failed: (_error, owner) => owner.destroy() })
     })

@@ -29,6 +29,7 @@ import type { IkeSa } from '../ike-sa.ts'
 import { refuseCritical } from '../messages.ts'
 import { errorIn, notify } from '../notifies.ts'
 import { select, transformOf } from '../proposals.ts'
+import { authLifetime, receiveAuthLifetime } from '../reauthentication.ts'
 import { type Received, request, type Script } from '../script.ts'
 import { enforceUniqueness, isFirstContact } from '../uniqueness.ts'
 import { giveAddresses, requestAddresses, requireAddresses, takeAddresses } from '../virtual-ips.ts'
@@ -104,6 +105,8 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
   }
   sa.remoteId = peerId
   yield* takeAddresses(sa, answer.CP)
+  announceEstablished(sa)
+  receiveAuthLifetime(sa, answer.N)
   if (plan === undefined || spi === undefined || offered === undefined) return
 
   const { ni, nr } = sa.init
@@ -152,6 +155,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   const identity: Payload = { type: 'IDr', ...identification(localId) }
   const payloads: Payload[] = [identity, ...proof.certificates, proof.auth, ...given.reply]
   announceEstablished(sa)
+  payloads.push(...authLifetime(sa))
 
   if (SA === undefined || TSi === undefined || TSr === undefined) {
     return given.failure ? [...payloads, notify(given.failure.notify)] : payloads

@@ -10,6 +10,7 @@ import { shape } from '../../wire/shape.ts'
 import { trapsForDeleted } from '../actions.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { refuseCritical } from '../messages.ts'
+import { receiveAuthLifetime } from '../reauthentication.ts'
 import type { Received, Script } from '../script.ts'
 import { respondToDelete } from './delete.ts'
 
@@ -27,6 +28,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
       sa.whenAnswered(() => sa.close('refused by peer'))
     }
   }
+  receiveAuthLifetime(sa, N)
   if (D.length === 0) return []
   yield* trapsForDeleted(sa, D)
   return respondToDelete(sa, D)
