@@ -1,6 +1,5 @@
 /** What a command handler gets and gives. */
 import type { ConfigFiles } from '../config/files.ts'
-import type { Pool } from '../config/pools.ts'
 import { findText, type Tree, value } from '../config/tree.ts'
 import { parseNumberPrefix } from '../config/values.ts'
 import type { LogEntry } from '../ike/output.ts'
@@ -21,7 +20,6 @@ export interface Request {
 /** What handlers share beside the daemon. */
 export interface Context {
   readonly daemon: Daemon
-  readonly pools: Map<string, Pool>
   /** For certificates that a connection names as files. */
   readonly files: ConfigFiles
 }

@@ -34,7 +34,7 @@ export interface ViciServerOptions {
 export async function listenVici(options: ViciServerOptions): Promise<ViciServer> {
   const { daemon, env = process.env } = options
   const uri = parseViciUri(options.uri)
-  const context: Context = { daemon, pools: new Map(), files: options.files ?? diskFiles() }
+  const context: Context = { daemon, files: options.files ?? diskFiles() }
   const sessions = new Set<Session>()
   let lastId = 0
   const server = createServer((socket: Socket) => {

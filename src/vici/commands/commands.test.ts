@@ -2,14 +2,20 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import test from 'node:test'
+import { defaultCoreSettings } from '../../config/daemon-settings.ts'
 import { memoryFiles } from '../../config/files.ts'
-import type { Pool } from '../../config/pools.ts'
 import { readSwanctl } from '../../config/swanctl.ts'
 import { formatTree, list, section, type Tree, value } from '../../config/tree.ts'
+import { seededRandom } from '../../crypto/random.ts'
+import { command } from '../../ike/commands.ts'
+import { Core } from '../../ike/core.ts'
+import type { Command } from '../../ike/input.ts'
+import type { Answer } from '../../ike/output.ts'
 import { parseCertificate } from '../../pki/certificate.ts'
+import { parseIdentity } from '../../pki/identity.ts'
 import { publicKeyId } from '../../pki/keys.ts'
 import { loadAll } from '../load-all.ts'
-import type { Context } from '../request.ts'
+import { type Context, configLog } from '../request.ts'
 import { scriptedDaemon } from '../testing.ts'
 import { commands } from './index.ts'
 
@@ -22,10 +28,20 @@ const endEntityName = parseCertificate(endEntity).subjectText
 
 /** Commands against a daemon of their own: the response as text, and what was streamed. */
 function setup(files: Record<string, string | Uint8Array> = {}) {
-  const daemon = scriptedDaemon(({ kind }) =>
-    kind === 'stats' ? { kind, ikeSas: 3, halfOpen: 1, scheduled: 9 } : undefined,
-  )
-  const context: Context = { daemon, pools: new Map<string, Pool>(), files: memoryFiles(files) }
+  const daemon = scriptedDaemon((command) => {
+    switch (command.kind) {
+      case 'stats':
+        return { kind: 'stats', ikeSas: 3, halfOpen: 1, scheduled: 9 }
+      case 'load-pool':
+      case 'unload-pool':
+      case 'list-pools':
+        return inCore(core, command, (message) => daemon.log(configLog(message)))
+      default:
+        return undefined
+    }
+  })
+  const core = new Core({ random: seededRandom(Buffer.from('commands')), settings: defaultCoreSettings, strict: true })
+  const context: Context = { daemon, files: memoryFiles(files) }
   const streamed: Tree[] = []
   const run = async (command: string, ...message: Tree) => {
     const handler = commands.get(command) ?? assert.fail(command)
@@ -33,7 +49,18 @@ function setup(files: Record<string, string | Uint8Array> = {}) {
     return formatTree(await handler({ message, broken: false, stream }, context))
   }
   const lastLog = () => daemon.logged.at(-1)?.message
-  return { daemon, context, run, streamed, lastLog }
+  return { daemon, core, context, run, streamed, lastLog }
+}
+
+/** Has a core carry out a command that it answers at once. */
+function inCore(core: Core, asked: Command, log: (message: string) => void): Answer | undefined {
+  command(core, 1, asked)
+  let answer: Answer | undefined
+  for (const output of core.takeOutputs()) {
+    if (output.kind === 'log') log(output.entry.message)
+    if (output.kind === 'answer') answer = output.answer
+  }
+  return answer
 }
 
 test('load-cert checks in order, and a CA becomes an anchor whatever its flag', async () => {
@@ -210,6 +237,31 @@ test('pools: errors, logs, unloading', async () => {
   assert.equal(await run('unload-pool'), 'success=no errmsg=missing pool name to unload')
   assert.equal(await run('unload-pool', value('name', 'z')), 'success=no errmsg=z not found')
   assert.equal(await run('unload-pool', value('name', 'p')), 'success=yes')
+})
+
+test('pools: leases, and what is refused while they are in use', async () => {
+  const { core, run } = setup()
+  const load = (addrs: string) => run('load-pool', section('p', [value('addrs', addrs)]))
+  await load('10.0.0.0/24')
+  await run('load-pool', section('q', [value('addrs', 'fec7::/120')]))
+  const holder = { remote: { address: '192.0.2.1', port: 4500 } }
+  const identities = ['carol@lab.org', 'C=CH, O=strongSwan, CN=dave'].map((text) => parseIdentity(text))
+  const [first] = identities.map((identity) => core.pools.acquire(['p'], identity, 4, undefined, holder))
+  assert.ok(first)
+  core.pools.release(first, holder)
+  assert.equal(
+    await run('get-pools', value('leases', 'yes'), value('name', 'p')),
+    'p {base=10.0.0.1 size=254 online=1 offline=1 leases {' +
+      '0 {address=10.0.0.1 identity=carol@lab.org status=offline} ' +
+      '1 {address=10.0.0.2 identity=C=CH, O=strongSwan, CN=dave status=online}}}',
+  )
+  assert.equal(
+    await run('get-pools'),
+    'p {base=10.0.0.1 size=254 online=1 offline=1} q {base=fec7::1 size=254 online=0 offline=0}',
+  )
+  assert.equal(await load('10.0.1.0/24'), 'success=no errmsg=vici pool p has online leases, unable to replace')
+  assert.equal(await load('10.0.0.0/24'), 'success=yes')
+  assert.equal(await run('unload-pool', value('name', 'p')), 'success=no errmsg=p has online leases, unable to unload')
 })
 
 test('stats has every field that exporters read', async () => {
