@@ -42,6 +42,8 @@ export class EasyKernel implements BenchKernel {
         return { spi: ++this.#lastSpi }
       case 'route-lookup':
         return {}
+      case 'local-addresses':
+        return []
       default:
         return undefined
     }

@@ -1,20 +1,23 @@
 /**
  * `npm run bench`: how fast tunnels come up, what they cost in memory, and whether the number of SAs matters. All from
- * one run, as medians. `-- --quick` takes fewer of everything, to see that the benchmark works.
+ * one run, as medians. `-- --quick` takes fewer of everything, to see that the benchmark works; `-- --sas N`
+ * is how many SAs are many.
  */
-import { cpus, release } from 'node:os'
+import { cpus, loadavg, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { AuthName } from '../simulation/connection.ts'
 import { figure, median, table } from './figures.ts'
 import { Fleet, type Times } from './fleet.ts'
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean' } } })
+const { values } = parseArgs({ options: { quick: { type: 'boolean' }, sas: { type: 'string' } } })
 const quick = values.quick ?? false
 const runs = quick ? 2 : 7
 const setUpsPerRun = quick ? 20 : 150
 const heapSas = quick ? 200 : 2000
 const heapRuns = quick ? 1 : 3
-const [few, many] = quick ? [50, 500] : [100, 10_000]
+const few = quick ? 50 : 100
+const many = Number(values.sas ?? (quick ? 500 : 10_000))
+if (!(many > few)) throw new RangeError(`--sas takes a number above ${few}`)
 /** Set-ups around each number of SAs whose median is taken. */
 const block = quick ? 20 : 100
 
@@ -30,8 +33,10 @@ if (gc === undefined) {
   process.exit(2)
 }
 
-console.log(`npm run bench${quick ? ' -- --quick' : ''}`)
-console.log(`${cpus()[0]?.model.trim()}, ${cpus().length} CPUs, Linux ${release()}, Node ${process.version}`)
+console.log(`npm run bench${process.argv.length > 2 ? ` -- ${process.argv.slice(2).join(' ')}` : ''}`)
+console.log(
+  `${cpus()[0]?.model.trim()}, ${cpus().length} CPUs, load ${loadavg()[0]?.toFixed(1)}, Linux ${release()}, Node ${process.version}`,
+)
 setUps()
 heap()
 growth()
