@@ -125,14 +125,14 @@ const rules: readonly Rule[] = [
     name: 'documents name only what exists',
     check: deadReferences,
     planted: {
-      'package.json': '{ "scripts": { "known": "node x" } }',
+      'package.json': '{ "scripts": { "known": "node --x src/a.test.ts", "gone": "node gone.ts" } }',
       'src/a.test.ts': "test('known', () => {})",
       'docs/a.md': [
         '[fine](../src/a.test.ts) [dead](b.md) [outside](https://www.rfc-editor.org) `src` `src/a.test.ts` `src/b/`',
-        'npm run known, npm run unknown, `a.test.ts` "known", `a.test.ts` "unknown", `b.ts`',
+        'npm run known, npm run unknown, npm run gone, `a.test.ts` "known", `a.test.ts` "unknown", `b.ts`',
       ].join('\n'),
     },
-    finds: 5,
+    finds: 6,
   },
   {
     name: 'the page of keys is up to date',

@@ -24,7 +24,11 @@ export function deadReferences(sources: readonly Source[]): readonly string[] {
         const file = posix.join(posix.dirname(path), target.replace(/#.*/, ''))
         return exists(file) ? undefined : `a link to ${file}`
       }),
-      ...all(/\bnpm run ([\w:-]+)/g, ([, name = '']) => (scripts.has(name) ? undefined : `npm run ${name}`)),
+      ...all(/\bnpm run ([\w:-]+)/g, ([, name = '']) => {
+        const command = scripts.get(name)
+        const file = /[\w./-]+\.(?:ts|sh)\b/.exec(command ?? '')?.[0]
+        return command !== undefined && (file === undefined || exists(file)) ? undefined : `npm run ${name}`
+      }),
       ...all(/`((?:src|test|interop|native|docs|\.ci)\/[\w./-]+)`/g, ([, name = '']) =>
         exists(name) ? undefined : `a file ${name}`,
       ),
@@ -41,8 +45,9 @@ function foldersOf(path: string): readonly string[] {
   return parts.slice(1).map((_, i) => parts.slice(0, i + 1).join('/'))
 }
 
-function scriptsOf(manifest: Source | undefined): ReadonlySet<string> {
+/** The commands of `npm run`, by name. */
+function scriptsOf(manifest: Source | undefined): ReadonlyMap<string, string> {
   // The manifest is ours: this is an object of names and commands.
   const { scripts = {} } = JSON.parse(manifest?.text ?? '{}') as { readonly scripts?: Readonly<Record<string, string>> }
-  return new Set(Object.keys(scripts))
+  return new Map(Object.entries(scripts))
 }
