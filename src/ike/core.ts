@@ -102,6 +102,11 @@ export class Core {
     this.#outputs.push(output)
   }
 
+  /** The unique id of the youngest IKE SA: whatever has a higher one was begun later. */
+  get lastIkeId(): number {
+    return this.#lastIkeId
+  }
+
   nextIkeId(): number {
     return ++this.#lastIkeId
   }

@@ -54,8 +54,8 @@ export function settleFirstContact(sa: IkeSa): void {
 
 /** Whether each of two IKE SAs was begun by another side before the other one was up. */
 function crossed(a: IkeSa, b: IkeSa): boolean {
-  if (a.role === b.role || a.establishedAtMs === undefined || b.establishedAtMs === undefined) return false
-  return a.createdAtMs <= b.establishedAtMs && b.createdAtMs <= a.establishedAtMs
+  if (a.role === b.role) return false
+  return a.uniqueId <= (b.establishedAfter ?? 0) && b.uniqueId <= (a.establishedAfter ?? 0)
 }
 
 /** The redundant one of two, and the one that stays. */

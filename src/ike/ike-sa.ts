@@ -93,9 +93,9 @@ export class IkeSa {
   certificatesRequested = false
   /** Key ids of the CAs that the peer asked for in CERTREQ. */
   requestedCas: readonly Uint8Array[] = []
-  /** When its first message was sent or came. */
-  readonly createdAtMs: number
   establishedAtMs: number | undefined
+  /** Which IKE SAs had been begun by then: all up to this unique id. */
+  establishedAfter: number | undefined
   rekeyAtMs: number | undefined
   reauthAtMs: number | undefined
   /** When the last authenticated message of the peer came. */
@@ -154,7 +154,6 @@ export class IkeSa {
     this.local = options.local
     this.remote = options.remote
     this.connection = options.connection
-    this.createdAtMs = core.now
     this.lastHeardMs = core.now
     this.lastSentMs = core.now
     core.sas.set(this.uniqueId, this)
@@ -562,6 +561,7 @@ export class IkeSa {
   established(): void {
     this.state = 'ESTABLISHED'
     this.establishedAtMs = this.core.now
+    this.establishedAfter = this.core.lastIkeId
     watch(this)
     this.#halfOpenTimer?.clear()
     this.leaveHalfOpen?.()

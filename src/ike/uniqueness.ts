@@ -77,7 +77,7 @@ export function enforceUniqueness(sa: IkeSa, notifies: readonly NPayload[]): voi
  * have begun `sa` before that restart and finished it after.
  */
 function crossedOnTheWay(sa: IkeSa, other: IkeSa): boolean {
-  return other.role === 'initiator' && other.establishedAtMs !== undefined && sa.createdAtMs <= other.establishedAtMs
+  return other.role === 'initiator' && sa.uniqueId <= (other.establishedAfter ?? 0)
 }
 
 /** Other IKE SAs that are up. */
