@@ -3,11 +3,21 @@ import { posix } from 'node:path'
 import { lineAt, type Source } from './source.ts'
 
 /**
- * Who takes a script and runs it: `script: () => …`, `core.spawn(…)`, `new Process(…)`, or a caller that gets it by
- * `return`, with or without a choice.
+ * Who takes a script and runs it: `script: () => …`, `core.spawn(…)`, `new Process(…)`, a script that is given one
+ * (`yield* other(() => …)`), or a caller that gets it by `return`, with or without a choice.
  */
-const handedOver =
-  /(?:\byield\*\s*\(?|\bscript:\s*\(\w*\)\s*=>|\bspawn\(|\bnew Process(?:<[^>]*>)?\(|\breturn(?:\b[^\n;]*[?:])?)\s*$/
+const handedOver = new RegExp(
+  `(?:${[
+    /\byield\*\s*\(?/,
+    /\byield\*\s*[\w.]+\([^\n]*\(\w*\)\s*=>/,
+    /\bscript:\s*\(\w*\)\s*=>/,
+    /\bspawn\(/,
+    /\bnew Process(?:<[^>]*>)?\(/,
+    /\breturn(?:\b[^\n;]*[?:])?/,
+  ]
+    .map(({ source }) => source)
+    .join('|')})\\s*$`,
+)
 
 /** Calls of scripts that are neither delegated to nor handed over. */
 export function scriptCalls(sources: readonly Source[]): readonly string[] {
