@@ -5,10 +5,10 @@
  * pings through it and takes it down again. `--peer-only` puts strongSwan in Sallyport's place,
  * `--sallyport-only` Sallyport in strongSwan's.
  */
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { cacheFolder } from './lab/cache.ts'
+import { runFolder } from './lab/cache.ts'
 import type { DemoEvent, DemoPlan } from './lab/demo-inside.ts'
 import { findGround, runInside } from './lab/guest.ts'
 import { rootFolder } from './lab/root.ts'
@@ -31,8 +31,7 @@ async function demo(): Promise<number> {
       ? 'The kernel of this machine has ESP: the hosts stand on it.'
       : 'The kernel of this machine has no ESP: the hosts stand on a guest kernel (user-mode Linux).',
   )
-  const work = join(cacheFolder(), 'runs', `demo-${process.pid}`)
-  mkdirSync(work, { recursive: true })
+  const work = runFolder('demo')
   const plan: DemoPlan = {
     moon: options['peer-only'] ? 'strongswan' : 'sallyport',
     sun: options['sallyport-only'] ? 'sallyport' : 'strongswan',

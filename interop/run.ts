@@ -4,10 +4,10 @@
  * Runs the scenarios whose names contain one of the filters (all without any) and ends with their number. `--peer-only`
  * puts strongSwan in Sallyport's place, which proves the lab itself. `--keep` keeps the logs of what passed.
  */
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { cacheFolder } from './lab/cache.ts'
+import { runFolder } from './lab/cache.ts'
 import { findGround, type Ground, runInside } from './lab/guest.ts'
 import type { Event, Plan } from './lab/inside.ts'
 import { rootFolder } from './lab/root.ts'
@@ -39,8 +39,7 @@ async function main(chosen: readonly Scenario[]): Promise<number> {
   console.log(
     `${chosen.length} scenarios on ${ground.kind === 'host' ? 'the kernel of this machine' : 'user-mode Linux'}`,
   )
-  const work = join(cacheFolder(), 'runs', `${new Date().toISOString().replaceAll(':', '')}-${process.pid}`)
-  mkdirSync(work, { recursive: true })
+  const work = runFolder('interop')
   const ours = options['peer-only'] ? 'strongswan' : 'sallyport'
   const results = await runAll(
     ground,
@@ -50,6 +49,7 @@ async function main(chosen: readonly Scenario[]): Promise<number> {
   )
   const failed = [...results.values()].filter((failure) => failure !== undefined).length
   console.log(`${results.size - failed} passed, ${failed} failed`)
+  for (const part of ['checkout', 'compile-cache']) rmSync(join(work, part), { recursive: true, force: true })
   if (failed === 0 && !options.keep) rmSync(work, { recursive: true, force: true })
   else console.log(`logs, captures and kernel contents: ${join(work, 'logs')}`)
   return failed === 0 ? 0 : 1

@@ -1,6 +1,6 @@
 /** Where the lab keeps what it builds: outside the checkout, shared by all checkouts of a user. */
 import { spawn } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
@@ -9,6 +9,16 @@ export function cacheFolder(): string {
   const { SALLYPORT_LAB_CACHE: own, XDG_CACHE_HOME: xdg } = process.env
   const folder = own || join(xdg || join(homedir(), '.cache'), 'sallyport', 'lab')
   mkdirSync(folder, { recursive: true })
+  return folder
+}
+
+/** A new folder for one run. Of earlier runs the last twenty are kept. */
+export function runFolder(label: string): string {
+  const runs = join(cacheFolder(), 'runs')
+  mkdirSync(runs, { recursive: true })
+  for (const old of readdirSync(runs).sort().slice(0, -20)) rmSync(join(runs, old), { recursive: true, force: true })
+  const folder = join(runs, `${new Date().toISOString().replaceAll(':', '')}-${label}-${process.pid}`)
+  mkdirSync(folder)
   return folder
 }
 

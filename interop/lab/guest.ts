@@ -2,14 +2,25 @@
  * The ground that hosts stand on: the kernel of this machine if it has ESP, else a guest kernel (user-mode Linux) that
  * runs on the same files. Either way one program runs inside, as root, in the strongSwan root, with
  *
- *     /sallyport        the checkout, read-only
+ *     /sallyport        the checkout as it was at the start, so that edits during a run do not matter; read-only
  *     /opt/node/node    the Node that runs us
  *     /work             a folder shared with us: the plan goes in, events and logs come out
  *     /mnt/libreswan    the libreswan root, if wanted
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, openSync, readSync, realpathSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -65,6 +76,12 @@ export async function runInside(
 ): Promise<Ending> {
   writeFileSync(join(job.work, 'plan.json'), JSON.stringify(job.plan))
   writeFileSync(join(job.work, 'init'), init(ground, job.program), { mode: 0o755 })
+  const sources = join(job.work, 'checkout')
+  rmSync(sources, { recursive: true, force: true })
+  for (const part of ['package.json', 'src', 'native', 'interop', 'dist']) {
+    if (existsSync(join(checkout, part))) cpSync(join(checkout, part), join(sources, part), { recursive: true })
+  }
+  mkdirSync(join(sources, 'node_modules'))
   writeFileSync(join(job.work, 'seed'), randomBytes(64))
   const events = join(job.work, 'events')
   writeFileSync(events, '')
@@ -100,7 +117,9 @@ export async function runInside(
 function start(ground: 'host' | 'user-mode-linux', job: Job, output: number): ChildProcess {
   const { root, work, libreswan } = job
   const binds = [
-    `mount --bind ${quote(checkout)} ${quote(join(root, 'sallyport'))}`,
+    `mount --bind ${quote(join(work, 'checkout'))} ${quote(join(root, 'sallyport'))}`,
+    `mount --bind ${quote(realpathSync(join(checkout, 'node_modules')))} ${quote(join(root, 'sallyport/node_modules'))}`,
+    `mount -o remount,ro,bind ${quote(join(root, 'sallyport/node_modules'))}`,
     `mount -o remount,ro,bind ${quote(join(root, 'sallyport'))}`,
     `mount --bind ${quote(dirname(realpathSync(process.execPath)))} ${quote(join(root, 'opt/node'))}`,
     `mount --bind ${quote(work)} ${quote(join(root, 'work'))}`,
