@@ -2,6 +2,7 @@
 
 import type { Engine } from './ike/engine.ts'
 import type { Command, Input } from './ike/input.ts'
+import type { NameServer } from './ike/name-servers.ts'
 import type { Answer, Event, LogEntry, Output } from './ike/output.ts'
 import type { Kernel } from './kernel/operations.ts'
 import { perform } from './perform.ts'
@@ -13,6 +14,8 @@ export interface Surroundings {
   /** Sends a datagram; the result is an errno name or undefined. */
   readonly send: (datagram: { local: Endpoint; remote: Endpoint; bytes: Uint8Array }) => string | undefined
   readonly log: (entry: LogEntry) => void
+  /** Has the host ask these name servers first, in place of those before. */
+  readonly useNameServers: (servers: readonly NameServer[]) => void
 }
 
 export interface Subscriber {
@@ -111,6 +114,8 @@ export class Loop {
       }
       case 'tracking':
         return this.#commands.get(output.command)?.tracking?.(output.uniqueId)
+      case 'name-servers':
+        return this.#around.useNameServers(output.servers)
       case 'timer':
         return this.#wake(output.at)
     }

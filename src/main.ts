@@ -19,6 +19,7 @@ import { openKernel } from './kernel/performer.ts'
 import { openLog } from './log/logger.ts'
 import { Loop } from './loop.ts'
 import { openIkeSockets } from './net/ike-sockets.ts'
+import { Resolver } from './net/resolver.ts'
 import { notifySystemd } from './net/systemd.ts'
 import type { Daemon } from './vici/daemon.ts'
 import { loadAll } from './vici/load-all.ts'
@@ -78,6 +79,11 @@ async function start(): Promise<void> {
   })
   for (const problem of sockets.problems) early('NET', problem, 'warn')
 
+  const resolver = new Resolver({
+    ...settings.resolver,
+    log: (message, failed) => early('IKE', message, failed ? 'error' : undefined),
+  })
+
   // Ports are fixed while the sockets are open, whatever a reload says.
   const coreSettings = (): CoreSettings => ({
     ...settings.core,
@@ -89,6 +95,7 @@ async function start(): Promise<void> {
     kernel,
     send: (datagram) => sockets.send(datagram),
     log: (entry) => log.write(entry),
+    useNameServers: (servers) => resolver.use(servers),
   })
 
   const reload = async (): Promise<void> => {
@@ -132,6 +139,7 @@ async function start(): Promise<void> {
     notifySystemd('STOPPING=1')
     await loop.command({ kind: 'shutdown' })
     loop.stop()
+    await resolver.settled()
     await vici.close()
     sockets.close()
     await kernel.close()

@@ -1,4 +1,6 @@
 /** The settings of strongswan.conf that the protocol core reads (CHARON options of the same name), with defaults. */
+import type { PoolAttribute } from './pools.ts'
+
 export interface CoreSettings {
   readonly portIke: number
   readonly portNatT: number
@@ -39,6 +41,8 @@ export interface CoreSettings {
   /** Add virtual IPs to an interface: the named one, else the one that leads to the peer. */
   readonly installVirtualIp: boolean
   readonly installVirtualIpOn: string | undefined
+  /** For every client that gets an address, beside those of its pools. */
+  readonly attributes: readonly PoolAttribute[]
   readonly rejectTrustedEndEntity: boolean
   readonly rdnMatching: 'strict' | 'reordered' | 'relaxed'
   readonly closeIkeOnChildFailure: boolean
@@ -79,6 +83,7 @@ export const defaultCoreSettings: CoreSettings = {
   routingTable: 220,
   installVirtualIp: true,
   installVirtualIpOn: undefined,
+  attributes: [],
   rejectTrustedEndEntity: false,
   rdnMatching: 'strict',
   closeIkeOnChildFailure: false,

@@ -1,4 +1,4 @@
-/** Pools of virtual IPs: the values of `load-pool`. Leases come with the configuration payload. */
+/** Pools of virtual IPs: the values of `load-pool`. Their leases are the core's (src/ike/pools.ts). */
 import { addressBytes, addressText } from '../pki/address.ts'
 import { ConfigError } from './config-error.ts'
 import { printable, type Tree } from './tree.ts'
@@ -30,17 +30,27 @@ export function parsePool(name: string, tree: Tree): Pool {
       const text = printable(item.value) ?? ''
       range = poolRange(text)
       if (range === undefined) throw new ConfigError(`invalid addrs value: ${text}`)
-    } else if (item.kind === 'list' && (attributeKinds.has(item.name) || /^\d{1,5}$/.test(item.name))) {
-      const values = item.values.map((bytes) => printable(bytes) ?? '')
-      const fits = checks[attributeKinds.get(item.name) ?? 'text']
-      if (!values.every(fits)) throw new ConfigError(`invalid attribute value for ${item.name}`)
-      attributes.push({ name: item.name, values })
+    } else if (item.kind === 'list') {
+      attributes.push(
+        poolAttribute(
+          item.name,
+          item.values.map((bytes) => printable(bytes) ?? ''),
+        ),
+      )
     } else {
       throw new ConfigError(`invalid attribute: ${item.name}`)
     }
   }
   if (range === undefined) throw new ConfigError(`missing addrs for pool '${name}'`)
   return { name, ...range, attributes }
+}
+
+/** @throws ConfigError with charon's text for a name or a value that there is not */
+export function poolAttribute(name: string, values: readonly string[]): PoolAttribute {
+  if (!attributeKinds.has(name) && !/^\d{1,5}$/.test(name)) throw new ConfigError(`invalid attribute: ${name}`)
+  const fits = checks[attributeKinds.get(name) ?? 'text']
+  if (!values.every(fits)) throw new ConfigError(`invalid attribute value for ${name}`)
+  return { name, values }
 }
 
 /** A subnet starts at the given address and leaves out network and broadcast address; a range is as it is. */

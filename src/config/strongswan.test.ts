@@ -51,6 +51,35 @@ test('the block threshold stays above the one for cookies', () => {
   assert.equal(read('charon { cookie_threshold_ip = 9\n }').core.blockThreshold, 10)
 })
 
+test('what clients get beside an address, and where name servers go', () => {
+  const { core, resolver, warnings } = read(`charon {
+    dns1 = 10.2.0.53
+    nbns2 = 10.2.0.54
+    install_virtual_ip = no
+    install_virtual_ip_on = dummy0
+    plugins {
+      attr { dns = 10.2.0.55, fec2::53
+        split-include = 10.3.0.0/16
+        netmask = x }
+      resolve { file = /run/resolv.conf
+        resolvconf { path = /usr/sbin/resolvconf
+          iface = ipsec0 } } } }`)
+  assert.deepEqual(core.attributes, [
+    { name: 'dns', values: ['10.2.0.53'] },
+    { name: 'nbns', values: ['10.2.0.54'] },
+    { name: 'dns', values: ['10.2.0.55', 'fec2::53'] },
+    { name: 'split_include', values: ['10.3.0.0/16'] },
+  ])
+  assert.deepEqual([core.installVirtualIp, core.installVirtualIpOn], [false, 'dummy0'])
+  assert.deepEqual(resolver, {
+    file: '/run/resolv.conf',
+    resolvconf: '/usr/sbin/resolvconf',
+    resolvconfInterface: 'ipsec0',
+  })
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0] ?? '', /plugins\.attr\.netmask: invalid attribute value for netmask; its default is used$/)
+})
+
 test('unknown options are listed once', () => {
   const { warnings } = read(`charon {
     load_modular = yes

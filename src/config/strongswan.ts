@@ -6,6 +6,7 @@ import { type CoreSettings, defaultCoreSettings } from './daemon-settings.ts'
 import type { ConfigFiles } from './files.ts'
 import { type Conf, type ConfSection, type ConfValue, confText, readConf } from './grammar.ts'
 import { type LogSettings, readLogSettings } from './log-settings.ts'
+import { poolAttribute } from './pools.ts'
 import { parseBool, parseNumberPrefix } from './values.ts'
 
 export interface DaemonSettings {
@@ -13,6 +14,7 @@ export interface DaemonSettings {
   /** `unix:///path`, `tcp://host:port` or `systemd://name`. */
   readonly viciUri: string
   readonly log: LogSettings
+  readonly resolver: ResolverSettings
   /** Commands for the shell after start and before stop, by name, in order. */
   readonly startScripts: readonly Script[]
   readonly stopScripts: readonly Script[]
@@ -22,6 +24,14 @@ export interface DaemonSettings {
   readonly path: string
   /** For the log: options that Sallyport does not have, values that were not usable. */
   readonly warnings: readonly string[]
+}
+
+/** Where the host keeps its name servers. */
+export interface ResolverSettings {
+  readonly file: string
+  readonly resolvconf: string
+  /** The name under which resolvconf keeps ours. */
+  readonly resolvconfInterface: string
 }
 
 export interface Script {
@@ -65,6 +75,11 @@ function daemonSettings(conf: Conf | undefined, path: string): DaemonSettings {
     core,
     viciUri,
     log: log.settings,
+    resolver: {
+      file: options.text('plugins.resolve.file') ?? '/etc/resolv.conf',
+      resolvconf: options.text('plugins.resolve.resolvconf.path') ?? '/sbin/resolvconf',
+      resolvconfInterface: options.text('plugins.resolve.resolvconf.iface') ?? 'lo.ipsec',
+    },
     startScripts: scripts('start-scripts'),
     stopScripts: scripts('stop-scripts'),
     threads: threads === undefined ? 16 : (options.attempt('threads', threads, () => number(confText(threads))) ?? 16),
@@ -100,6 +115,14 @@ const decimal =
   (core, text) => {
     if (!/^\d+(\.\d+)?$/.test(text)) throw new ConfigError(`'${text}' is no number`)
     core[name] = Number(text)
+  }
+
+/** One that may be there several times under other names: comma-separated values for clients. */
+const attribute =
+  (name: string): Reader =>
+  (core, text) => {
+    const values = text.split(',').map((part) => part.trim())
+    core.attributes = [...core.attributes, poolAttribute(name, values)]
   }
 
 /** The options that the protocol core reads, by their names below `charon.`. */
@@ -140,6 +163,17 @@ export const coreOptions: Readonly<Record<string, Reader>> = {
   install_virtual_ip_on: (core, text) => {
     core.installVirtualIpOn = text
   },
+  dns1: attribute('dns'),
+  dns2: attribute('dns'),
+  nbns1: attribute('nbns'),
+  nbns2: attribute('nbns'),
+  'plugins.attr.dns': attribute('dns'),
+  'plugins.attr.nbns': attribute('nbns'),
+  'plugins.attr.dhcp': attribute('dhcp'),
+  'plugins.attr.netmask': attribute('netmask'),
+  'plugins.attr.subnet': attribute('subnet'),
+  'plugins.attr.split-include': attribute('split_include'),
+  'plugins.attr.split-exclude': attribute('split_exclude'),
   reject_trusted_end_entity: bool('rejectTrustedEndEntity'),
   rdn_matching: (core, text) => {
     if (text !== 'strict' && text !== 'reordered' && text !== 'relaxed') {

@@ -124,7 +124,7 @@ export function giveAddresses(sa: IkeSa, CP: CPPayload | undefined): GivenAddres
     return { reply: [], failure: new Refusal(NOTIFY.INTERNAL_ADDRESS_FAILURE, negotiationFailed) }
   }
   const pools = [...new Set(virtualIps.leases.map(({ pool }) => pool))]
-  const attributes = pools.flatMap(({ config }) => config.attributes)
+  const attributes = [...core.settings.attributes, ...pools.flatMap(({ config }) => config.attributes)]
   return { reply: [configurationReply(CP, virtualIps.remote, attributes)] }
 }
 

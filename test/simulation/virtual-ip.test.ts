@@ -261,6 +261,15 @@ scenario('DNS and other attributes of the pool; the host asks the name servers w
   nothingLeaks(world)
 })
 
+scenario('strongswan.conf has attributes for every client', () => {
+  const attributes = [
+    { name: 'dns', values: ['10.2.0.53'] },
+    { name: 'nbns', values: ['10.2.0.54'] },
+  ]
+  const world = established(roadWarrior({ right: { settings: { attributes } } }))
+  saidToPeer(world.right, 'CPRP(ADDR DNS NBNS)')
+})
+
 scenario('the kernel refuses the address: there is no child without it', () => {
   const world = pair(roadWarrior())
   world.left.kernel.refuse({ kind: 'add-address', nth: 1, errno: 'EPERM' })
