@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import type { ChildConfig, Connection } from '../../src/config/connection.ts'
 import { defaultCoreSettings } from '../../src/config/daemon-settings.ts'
+import type { Pool } from '../../src/config/pools.ts'
 import { parseIdentity } from '../../src/pki/identity.ts'
 import { addresses, authRound, child, connection, defaultSecret, subnet } from './connection.ts'
 import { Draw } from './draw.ts'
@@ -14,6 +15,9 @@ export interface MeshOptions {
   readonly seed: number
   readonly child?: Partial<ChildConfig>
   readonly connection?: Partial<Connection>
+  /** What a node has in place of a connection to every other one. */
+  readonly connections?: (node: number) => readonly Connection[]
+  readonly pools?: (node: number) => readonly Pool[]
 }
 
 export class Mesh {
@@ -59,8 +63,9 @@ export class Mesh {
       kind: 'credentials',
       credentials: { anchors: [], certificates: [], privateKeys: new Map(), secrets },
     })
-    for (let other = 0; other < this.#options.nodes; other++) {
-      if (other !== node) host.command({ kind: 'load-connection', connection: this.#connection(node, other) })
+    for (const pool of this.#options.pools?.(node) ?? []) host.command({ kind: 'load-pool', pool })
+    for (const connection of this.#options.connections?.(node) ?? this.#toAllOthers(node)) {
+      host.command({ kind: 'load-connection', connection })
     }
   }
 
@@ -117,6 +122,11 @@ export class Mesh {
     for (const [ends, both] of seen) assert.equal(both[0], both[1], ends)
   }
 
+  #toAllOthers(node: number): Connection[] {
+    const others = this.hosts.map((_, other) => other).filter((other) => other !== node)
+    return others.map((other) => this.#connection(node, other))
+  }
+
   #connection(node: number, other: number): Connection {
     return connection({
       name: `to-${nameOf(other)}`,
@@ -151,10 +161,12 @@ export class Mesh {
   }
 }
 
-function nameOf(node: number): string {
+/** `node01` for the first. */
+export function nameOf(node: number): string {
   return `node${String(node + 1).padStart(2, '0')}`
 }
 
-function addressOf(node: number): string {
+/** Where a node is. */
+export function addressOf(node: number): string {
   return `192.0.2.${node + 1}`
 }
