@@ -156,7 +156,7 @@ export function expired(sa: IkeSa, child: ChildSa): void {
   const { core, connection, role } = sa
   const { config } = child
   const wanted = isWanted(child)
-  closeChildSa(sa, child, () => {})
+  closeChildSa(sa, child, () => {}, 'expired')
   const ended = endedChild(sa, config)
   if (!wanted || connection === undefined || ended === undefined || core.shuttingDown) return
   if (role === 'initiator' && core.traps.find(connection.name, config.name) === undefined) {

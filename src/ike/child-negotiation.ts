@@ -141,8 +141,8 @@ export function draft(sa: IkeSa, plan: ChildPlan, spi: ReservedSpi, withoutKeyEx
 }
 
 /**
- * As initiator: checks the answer, derives the keys, installs.
- * @throws PeerRefused when the answer is a refusal, Refusal when we cannot accept it, KernelError
+ * As initiator: checks the answer, derives the keys, installs. A `redundant` child only receives.
+ * @throws PeerRefused when the answer is a refusal, Refusal when we cannot accept it, KernelError, DeletedByPeer
  */
 export function* conclude(
   sa: IkeSa,
@@ -156,6 +156,7 @@ export function* conclude(
   },
   seed: ChildKeySeed,
   withoutKeyExchange: boolean,
+  redundant = false,
 ): Script<ChildSa> {
   const { core } = sa
   const { SA, TSi, TSr, N } = answer
@@ -193,7 +194,7 @@ export function* conclude(
     )
   }
   const agreement = agree(selected, transport ? 'transport' : 'tunnel', localTs, remoteTs)
-  return yield* establish(sa, {
+  const child = yield* establish(sa, {
     ...(draft.old && { old: draft.old }),
     uniqueId: draft.uniqueId,
     config,
@@ -201,7 +202,21 @@ export function* conclude(
     spi,
     seed,
     initiator: true,
+    deferOutbound: redundant,
   })
+  if (sa.deletedUnseen.has(child.spiOut)) {
+    sa.removeChild(child)
+    throw new DeletedByPeer(`peer deleted CHILD_SA ${config.name}{${child.uniqueId}} at once`)
+  }
+  return child
+}
+
+/** The peer deleted a Child SA before its answer reached us (a DELETE overtook it). */
+export class DeletedByPeer extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'DeletedByPeer'
+  }
 }
 
 /**
@@ -240,6 +255,7 @@ export function* grant(
     spi,
     seed: { ...seed, ...(followed && { additional: followed.additional }) },
     initiator: false,
+    deferOutbound: old !== undefined,
     ...(old && { old }),
   })
   return { child, proposal, selectors, answer: followed?.answer ?? [...proposal, ...selectors] }
@@ -328,6 +344,7 @@ interface Establishment {
   readonly seed: ChildKeySeed
   /** Of the exchange that makes the child. */
   readonly initiator: boolean
+  readonly deferOutbound: boolean
   /** The SA that the new one replaces. */
   readonly old?: ChildSa
 }
@@ -335,7 +352,7 @@ interface Establishment {
 /** Derives the keys, installs states and policies, and makes the child the IKE SA's own. */
 function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   const { core, keys, suite } = sa
-  const { config, uniqueId, agreement, spi, seed, initiator, old } = options
+  const { config, uniqueId, agreement, spi, seed, initiator, deferOutbound, old } = options
   assert(keys && suite, 'a Child SA comes from an IKE SA with keys')
   const { encr, encrKeyBits, integ } = agreement.suite
   const keymat = childKeymat({ prf: suite.prf, d: keys.d, ...seed, encr, keyBits: encrKeyBits, integ })
@@ -350,7 +367,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
       ? core.reqids.acquire(reqidKey(localTs, remoteTs, config), config.reqid)
       : core.reqids.share(old.reqid)
   const spiOut = new DataView(agreement.selected.spi.slice().buffer).getUint32(0)
-  const child = new ChildSa({ uniqueId, config, reqid, spiIn: spi.spi, spiOut, agreement })
+  const child = new ChildSa({ uniqueId, config, owner: sa, reqid, spiIn: spi.spi, spiOut, agreement })
   using undo = new DisposableStack()
   undo.defer(() => {
     child.uninstall(core, sa)
@@ -358,7 +375,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   })
   const taken = spi.take() // from here on `uninstall` removes the reserved state with the rest
   try {
-    yield* child.install(sa, { ours, theirs }, old !== undefined && !initiator)
+    yield* child.install(sa, { ours, theirs }, deferOutbound)
   } catch (error) {
     core.log(
       'IKE',
@@ -375,7 +392,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   core.log(
     'IKE',
     0,
-    `${old && !initiator ? 'inbound ' : ''}CHILD_SA ${config.name}{${uniqueId}} established with SPIs ${hex(taken)}_i ${hex(spiOut)}_o and TS ${formatSelectors(localTs)} === ${formatSelectors(remoteTs)}`,
+    `${deferOutbound ? 'inbound ' : ''}CHILD_SA ${config.name}{${uniqueId}} established with SPIs ${hex(taken)}_i ${hex(spiOut)}_o and TS ${formatSelectors(localTs)} === ${formatSelectors(remoteTs)}`,
     sa,
   )
   return child

@@ -63,20 +63,27 @@ export class ChildSa {
   /** The outbound state of a rekeying that we answered, until the old SA is deleted. */
   #deferred: KernelSa | undefined
   #linger: Timer | undefined
+  #retry: Timer | undefined
   /** The peer's own rekeying of this SA, which we have answered (collisions.ts). */
   theirRekey: AnsweredRekey<ChildSa> | undefined
   readonly followUps: FollowUps = { ours: false, theirs: undefined }
+  /** The IKE SA it belongs to; a rekeyed one hands it on. */
+  owner: IkeSa
+  /** What has taken its place by rekeying. */
+  replacedBy: ChildSa | undefined
   readonly #policies: KernelPolicy[] = []
   readonly #routes: KernelRoute[] = []
 
   constructor(options: {
     uniqueId: number
     config: ChildConfig
+    owner: IkeSa
     reqid: number
     spiIn: number
     spiOut: number
     agreement: ChildAgreement
   }) {
+    this.owner = options.owner
     this.uniqueId = options.uniqueId
     this.config = options.config
     this.reqid = options.reqid
@@ -105,8 +112,8 @@ export class ChildSa {
   /**
    * Installs both states, then the policies, then the routes. What is installed is remembered at once, so that
    * `uninstall` can take back whatever there is when something fails or the script ends in between.
-   * @param deferOutbound as responder of a rekeying: the outbound state waits for `enableOutbound`, because the peer
-   * cannot receive on it before it has our answer (RFC 7296 §2.8)
+   * @param deferOutbound the outbound state waits for `enableOutbound`: as responder of a rekeying, because the peer
+   * cannot receive on it before it has our answer (RFC 7296 §2.8), and for an SA that is redundant from the beginning
    * @throws KernelError
    */
   *install(
@@ -153,29 +160,44 @@ export class ChildSa {
     }
   }
 
-  /** Installs a deferred outbound state: from now on we send on this SA. */
-  enableOutbound(core: Core, sa: IkeSa): void {
+  /** Installs a deferred outbound state: from now on we send on this SA. `failed` hears that the kernel refused. */
+  enableOutbound(core: Core, failed: (error: Error) => void): void {
     const state = this.#deferred
     if (state === undefined) return
     this.#deferred = undefined
     this.#out = state
-    core.kernel({ kind: 'install-sa', sa: state, larval: false }, sa)
+    const job = { kind: 'kernel', operation: { kind: 'install-sa', sa: state, larval: false } } as const
+    core.startJob(job, {
+      resume: () => {},
+      fail: (error) => {
+        this.#out = undefined // there is nothing to remove
+        wipe(state)
+        failed(error)
+      },
+    })
   }
 
   /**
-   * Stops sending on a replaced SA, and keeps receiving for packets under way; `gone` is called when that ends too.
+   * Stops sending on a replaced SA, and keeps receiving for packets under way; its owner forgets it when that ends too.
    */
-  retire(core: Core, sa: IkeSa, lingerMs: number, gone: () => void): void {
+  retire(core: Core, lingerMs: number): void {
     this.state = 'DELETED'
     this.#withdraw(core)
-    this.#remove(core, sa, this.#out)
+    this.#remove(core, this.owner, this.#out)
     this.#out = undefined
-    this.#linger = core.timers.set(core.now + lingerMs, gone)
+    this.#linger = core.timers.set(core.now + lingerMs, () => this.owner.removeChild(this))
+  }
+
+  /** Does something later, unless this SA is gone by then. */
+  after(core: Core, ms: number, action: () => void): void {
+    this.#retry?.clear()
+    this.#retry = core.timers.set(core.now + ms, action)
   }
 
   /** Removes everything of this SA from the kernel, in the reverse order. Nobody waits for it. */
   uninstall(core: Core, sa?: IkeSa): void {
     this.#linger?.clear()
+    this.#retry?.clear()
     this.#withdraw(core)
     this.#remove(core, sa, this.#out)
     this.#remove(core, sa, this.#in)

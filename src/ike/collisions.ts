@@ -6,6 +6,7 @@ import { NOTIFY } from '../wire/numbers.ts'
 import type { ChildSa } from './child-sa.ts'
 import { Refusal } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
+import type { ChildSaState, IkeSaState } from './view.ts'
 
 /** The nonces of one CREATE_CHILD_SA exchange. */
 export interface Nonces {
@@ -26,6 +27,165 @@ export interface FollowUps {
   theirs: Nonces | undefined
 }
 
+/** What the peer is told. Closing something "without Delete" is an empty answer. */
+export type Outcome = 'as usual' | 'without Delete' | 'TEMPORARY_FAILURE' | 'CHILD_SA_NOT_FOUND'
+
+/** How we stand to a Child SA when a request of the peer names it. */
+export type ChildSituation =
+  | 'installed'
+  /** Our own request to rekey it is on its way. */
+  | 'rekeying'
+  /** The peer has answered that, and additional key exchanges follow: the two can cross no more (RFC 9370 §2.2.4). */
+  | 'rekeying on'
+  /** It has been rekeyed by the peer, which has yet to delete it. */
+  | 'replaced'
+  /** Our own request to delete it is on its way. */
+  | 'closing'
+  | 'unknown'
+
+export type ChildRequest = 'rekey' | 'close'
+
+/** §2.25.1, row by row; what it leaves open is for a second rekeying of a replaced SA, which has to wait. */
+export const childCollisions: Readonly<Record<ChildSituation, Readonly<Record<ChildRequest, Outcome>>>> = {
+  installed: { rekey: 'as usual', close: 'as usual' },
+  rekeying: { rekey: 'as usual', close: 'as usual' },
+  'rekeying on': { rekey: 'TEMPORARY_FAILURE', close: 'as usual' },
+  replaced: { rekey: 'TEMPORARY_FAILURE', close: 'as usual' },
+  closing: { rekey: 'TEMPORARY_FAILURE', close: 'without Delete' },
+  unknown: { rekey: 'CHILD_SA_NOT_FOUND', close: 'without Delete' },
+}
+
+/** What we are doing with an IKE SA when a request of the peer comes. */
+export type IkeSituation =
+  | 'established'
+  /** A request of ours to create, rekey or close a Child SA is on its way. */
+  | 'changing a child'
+  /** Our own request to rekey it is on its way. */
+  | 'rekeying'
+  /** The peer has answered that, and additional key exchanges follow (RFC 9370 §2.2.4). */
+  | 'rekeying on'
+  /** Its successor has taken over; it is there to be deleted. */
+  | 'replaced'
+  /** Our own request to delete it is on its way. */
+  | 'closing'
+
+export type IkeRequest = 'create or rekey a child' | 'close a child' | 'rekey' | 'close'
+
+/** The last rule of §2.25.1 and all of §2.25.2. What one side is about to give up takes nothing new. */
+export const ikeCollisions: Readonly<Record<IkeSituation, Readonly<Record<IkeRequest, Outcome>>>> = {
+  established: {
+    'create or rekey a child': 'as usual',
+    'close a child': 'as usual',
+    rekey: 'as usual',
+    close: 'as usual',
+  },
+  'changing a child': {
+    'create or rekey a child': 'as usual',
+    'close a child': 'as usual',
+    rekey: 'TEMPORARY_FAILURE',
+    close: 'as usual',
+  },
+  rekeying: {
+    'create or rekey a child': 'TEMPORARY_FAILURE',
+    'close a child': 'as usual',
+    rekey: 'as usual',
+    close: 'as usual',
+  },
+  'rekeying on': {
+    'create or rekey a child': 'TEMPORARY_FAILURE',
+    'close a child': 'as usual',
+    rekey: 'TEMPORARY_FAILURE',
+    close: 'as usual',
+  },
+  replaced: {
+    'create or rekey a child': 'TEMPORARY_FAILURE',
+    'close a child': 'as usual',
+    rekey: 'TEMPORARY_FAILURE',
+    close: 'as usual',
+  },
+  closing: {
+    'create or rekey a child': 'TEMPORARY_FAILURE',
+    'close a child': 'as usual',
+    rekey: 'TEMPORARY_FAILURE',
+    close: 'as usual',
+  },
+}
+
+/** The row of `childCollisions` for a Child SA; undefined is one that we do not have. */
+export function childSituation(child: Pick<ChildSa, 'state' | 'deleteSent' | 'followUps'> | undefined): ChildSituation {
+  if (child === undefined || child.state === 'DELETED') return 'unknown' // one that lingers for its last packets is gone
+  if (child.deleteSent) return 'closing'
+  const row = childRows[child.state]
+  return row === 'rekeying' && child.followUps.ours ? 'rekeying on' : row
+}
+
+const childRows: Readonly<Record<Exclude<ChildSaState, 'DELETED'>, ChildSituation>> = {
+  CREATED: 'replaced',
+  ROUTED: 'replaced',
+  INSTALLING: 'replaced',
+  INSTALLED: 'installed',
+  UPDATING: 'installed',
+  REKEYING: 'rekeying',
+  REKEYED: 'replaced',
+  RETRYING: 'replaced',
+  DELETING: 'closing',
+  DESTROYING: 'closing',
+}
+
+/** The row of `ikeCollisions` for an IKE SA. */
+export function ikeSituation(sa: Pick<IkeSa, 'state' | 'activeTask' | 'followUps'>): IkeSituation {
+  const row = ikeRows[sa.state]
+  if (row === 'rekeying' && sa.followUps.ours) return 'rekeying on'
+  const { activeTask } = sa
+  const changing = activeTask?.child !== undefined || activeTask?.names.some((name) => name.startsWith('CHILD_'))
+  return row === 'established' && changing ? 'changing a child' : row
+}
+
+const ikeRows: Readonly<Record<IkeSaState, IkeSituation>> = {
+  CREATED: 'closing',
+  CONNECTING: 'closing',
+  ESTABLISHED: 'established',
+  REKEYING: 'rekeying',
+  REKEYED: 'replaced',
+  DELETING: 'closing',
+  DESTROYING: 'closing',
+}
+
+/**
+ * May the peer create or rekey a child now?
+ * @throws Refusal TEMPORARY_FAILURE
+ */
+export function mayCreateChild(sa: IkeSa): void {
+  const situation = ikeSituation(sa)
+  if (ikeCollisions[situation]['create or rekey a child'] !== 'as usual')
+    throw temporarily(`the IKE_SA is ${situation}`)
+}
+
+/**
+ * May the peer rekey this child now? `unknown` is thrown for one that we do not have.
+ * @throws Refusal TEMPORARY_FAILURE or CHILD_SA_NOT_FOUND
+ */
+export function mayRekeyChild(child: ChildSa | undefined, unknown: Refusal): void {
+  const situation = childSituation(child)
+  switch (childCollisions[situation].rekey) {
+    case 'CHILD_SA_NOT_FOUND':
+      throw unknown
+    case 'TEMPORARY_FAILURE':
+      throw temporarily(`CHILD_SA ${child?.name}{${child?.uniqueId}} is ${situation}`)
+    default:
+  }
+}
+
+/**
+ * May the peer rekey the IKE SA now?
+ * @throws Refusal TEMPORARY_FAILURE
+ */
+export function mayRekeyIkeSa(sa: IkeSa): void {
+  const situation = ikeSituation(sa)
+  if (ikeCollisions[situation].rekey === 'as usual') return
+  throw temporarily(`the IKE_SA is ${situation}`)
+}
+
 /**
  * Which of two crossing rekeyings made the redundant SA: the one with the lowest of the four nonces, compared octet by
  * octet, a prefix being lower than what continues it.
@@ -33,44 +193,6 @@ export interface FollowUps {
 export function loser(ours: Nonces, theirs: Nonces): 'ours' | 'theirs' {
   const lowest = (nonces: Nonces) => (Buffer.compare(nonces.ni, nonces.nr) <= 0 ? nonces.ni : nonces.nr)
   return Buffer.compare(lowest(ours), lowest(theirs)) <= 0 ? 'ours' : 'theirs'
-}
-
-/**
- * §2.25.1 and §2.25.2: may a child be created or rekeyed now?
- * @throws Refusal TEMPORARY_FAILURE
- */
-export function mayCreateChild(sa: IkeSa): void {
-  if (sa.state === 'REKEYING' || sa.state === 'REKEYED') throw temporarily('the IKE_SA is being rekeyed')
-  if (sa.state !== 'ESTABLISHED') throw temporarily('the IKE_SA is being closed')
-}
-
-/**
- * §2.25.1: may this child be rekeyed by the peer? While we rekey it ourselves the answer is yes.
- * @throws Refusal TEMPORARY_FAILURE
- */
-export function mayRekeyChild(child: ChildSa): void {
-  if (child.state === 'DELETING' || child.state === 'DELETED') {
-    throw temporarily(`CHILD_SA ${child.name}{${child.uniqueId}} is being closed`)
-  }
-  if (child.state !== 'INSTALLED' && child.state !== 'REKEYING') {
-    throw temporarily(`CHILD_SA ${child.name}{${child.uniqueId}} is ${child.state}`)
-  }
-  // RFC 9370 §2.2.4: the peer has answered our CREATE_CHILD_SA, so the two have not crossed.
-  if (child.followUps.ours) throw temporarily(`CHILD_SA ${child.name}{${child.uniqueId}} is being rekeyed`)
-}
-
-/**
- * §2.25.1 and §2.25.2: may the IKE SA be rekeyed by the peer? Not while we create, rekey or close a child, nor while
- * we close the IKE SA; while we rekey it ourselves the answer is yes.
- * @throws Refusal TEMPORARY_FAILURE
- */
-export function mayRekeyIkeSa(sa: IkeSa): void {
-  if (sa.followUps.ours) throw temporarily('the IKE_SA is being rekeyed')
-  if (sa.state === 'REKEYING') return
-  if (sa.state !== 'ESTABLISHED') throw temporarily('the IKE_SA is being closed')
-  if (sa.activeTask?.child !== undefined || sa.activeTask?.names.some((name) => name.startsWith('CHILD_'))) {
-    throw temporarily('a CHILD_SA is being created, rekeyed or closed')
-  }
 }
 
 function temporarily(message: string): Refusal {

@@ -12,6 +12,7 @@ import type { AnsweredRekey, FollowUps } from './collisions.ts'
 import { type Core, initRequestKey } from './core.ts'
 import { Defect, ExchangeTimeout, Refusal } from './errors.ts'
 import { ikeDelete } from './exchanges/delete.ts'
+import { sendOnSuccessor } from './exchanges/rekey-child-sa.ts'
 import { Reassembly } from './fragments.ts'
 import { watch } from './liveness.ts'
 import { logGenerating, logParsed, open, protect, type Readable } from './messages.ts'
@@ -115,6 +116,8 @@ export class IkeSa {
   reauthenticating = false
   /** The peer's own rekeying of this IKE SA, which we have answered (collisions.ts). */
   theirRekey: AnsweredRekey<IkeSa> | undefined
+  /** Outbound SPIs that the peer has deleted and we never had, since our last CREATE_CHILD_SA request. */
+  readonly deletedUnseen: Set<number> = new Set()
   readonly followUps: FollowUps = { ours: false, theirs: undefined }
   /** How often in a row the peer had forgotten what an IKE_FOLLOWUP_KE was for. */
   statesNotFound = 0
@@ -590,7 +593,7 @@ export class IkeSa {
   abandon(): void {
     if (this.#destroyed) return
     this.closing = true
-    if (this.state === 'ESTABLISHED' && this.keys !== undefined) {
+    if ((this.state === 'ESTABLISHED' || this.state === 'REKEYING') && this.keys !== undefined) {
       const messageId = this.ours.nextId
       this.ours.nextId++
       this.#sendAll(this.#encode(EXCHANGE.INFORMATIONAL, false, messageId, [ikeDelete()]))
@@ -661,10 +664,13 @@ export class IkeSa {
     endIkeSa(this, 'no answer', () => this.close('peer not responding'))
   }
 
-  /** As the one with the redundant IKE SA of a collision: the peer deletes it, and if it does not, time does. */
+  /** A replaced or redundant IKE SA: the peer deletes it, and if it does not in all its retransmissions, time does. */
   expectDelete(): void {
+    const { settings } = this.core
     this.state = 'REKEYED'
-    this.after(this.core.settings.halfOpenTimeoutSeconds * 1000, () => this.destroy())
+    let ms = 0
+    for (let sent = 0; sent <= settings.retransmitTries; sent++) ms += retransmitDelayMs(settings, sent, 0)
+    this.after(ms, () => this.destroy())
   }
 
   /** Takes over what a rekeyed IKE SA had: its children and the work that has not begun. */
@@ -674,20 +680,23 @@ export class IkeSa {
     for (const [id, child] of old.children) this.children.set(id, child)
     old.children.clear()
     passAddresses(old, this)
+    for (const child of this.children.values()) child.owner = this
+    this.closing ||= old.closing
     for (const task of old.#queue.splice(0)) this.enqueue(task)
   }
 
-  /** A replaced child is deleted on both sides; it receives a little longer, and its successor starts to send. */
+  /** A replaced child is deleted on both sides; it receives a little longer. */
   retireChild(child: ChildSa): void {
     if (!this.children.has(child.uniqueId) || child.state === 'DELETED') return
-    child.theirRekey?.created.enableOutbound(this.core, this)
+    sendOnSuccessor(this, child)
     this.forgetAside(child)
-    child.retire(this.core, this, retiredMs, () => this.removeChild(child))
+    child.retire(this.core, retiredMs)
   }
 
   /** Takes a child out of the kernel and forgets it. */
   removeChild(child: ChildSa): void {
     if (!this.children.delete(child.uniqueId)) return
+    if (!this.#destroyed) sendOnSuccessor(this, child)
     this.forgetAside(child)
     child.uninstall(this.core, this)
     this.core.reqids.release(child.reqid)

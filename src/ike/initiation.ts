@@ -52,7 +52,9 @@ export function reusable(core: Core, connection: Connection, remote?: string): I
   if (!core.settings.reuseIkeSa) return undefined
   return [...core.sas.values()].find(
     (sa) =>
-      (sa.state === 'ESTABLISHED' || (sa.state === 'CONNECTING' && sa.role === 'initiator')) &&
+      (sa.state === 'ESTABLISHED' ||
+        sa.state === 'REKEYING' ||
+        (sa.state === 'CONNECTING' && sa.role === 'initiator')) &&
       sa.connection !== undefined &&
       (remote === undefined || sa.remote.address === remote) &&
       (sa.connection === connection || sameConnection(sa.connection, connection)),
@@ -101,11 +103,11 @@ export function undoStartAction(core: Core, connection: Connection, config: Chil
   }
 }
 
-/** Closes an IKE SA in the orderly way; one that is not up yet simply goes. */
+/** Closes an IKE SA in the orderly way; one that is not up yet simply goes, one that was replaced is about to. */
 export function closeSa(sa: IkeSa): void {
   sa.closing = true
-  if (sa.state === 'DELETING') return
-  if (sa.state !== 'ESTABLISHED') {
+  if (sa.state === 'DELETING' || sa.state === 'REKEYED') return
+  if (sa.state !== 'ESTABLISHED' && sa.state !== 'REKEYING') {
     sa.destroy()
     return
   }
@@ -114,11 +116,18 @@ export function closeSa(sa: IkeSa): void {
 }
 
 /** Closes one child in the orderly way; `ended` hears whether the exchange worked. */
-export function closeChildSa(sa: IkeSa, child: ChildSa, ended: (success: boolean) => void): void {
+export function closeChildSa(
+  sa: IkeSa,
+  child: ChildSa,
+  ended: (success: boolean) => void,
+  why: 'wanted' | 'expired' = 'wanted',
+): void {
   child.leaving = true
+  // The kernel has removed what expired: it is no tunnel any more, however long the queue is.
+  if (why === 'expired' && child.state === 'INSTALLED') child.state = 'DELETING'
   sa.enqueue({
     names: ['CHILD_DELETE'],
-    script: (owner) => closeChild(owner, child),
+    script: (owner) => closeChild(owner, child, why === 'expired'),
     done: () => ended(true),
     failed: (error, owner) => {
       ended(error === undefined)

@@ -47,8 +47,8 @@ export function scheduleLifetime(sa: IkeSa): void {
 export function rekey(sa: IkeSa): void {
   sa.enqueue({
     names: ['IKE_REKEY'],
-    script: () => rekeyIkeSa(sa),
-    failed: (error) => again(sa, error, 'IKE_SA', () => rekey(sa)),
+    script: rekeyIkeSa,
+    failed: (error, owner) => again(owner, error, 'IKE_SA', (ms) => owner.after(ms, () => rekey(owner))),
   })
 }
 
@@ -56,16 +56,16 @@ export function rekey(sa: IkeSa): void {
 export function rekeyChild(sa: IkeSa, child: ChildSa): void {
   sa.enqueue({
     names: ['CHILD_REKEY'],
-    script: () => rekeyChildSa(sa, child),
-    failed: (error) =>
-      again(sa, error, 'CHILD_SA', () => {
-        if (sa.children.has(child.uniqueId)) rekeyChild(sa, child)
+    script: (owner) => rekeyChildSa(owner, child),
+    failed: (error, owner) =>
+      again(owner, error, 'CHILD_SA', (ms) => {
+        if (owner.children.has(child.uniqueId)) child.after(owner.core, ms, () => rekeyChild(child.owner, child))
       }),
   })
 }
 
 /** charon's pause: 15 s minus up to 10 s at random. Without an answer the peer is gone instead. */
-function again(sa: IkeSa, error: Error | undefined, what: string, retry: () => void): void {
+function again(sa: IkeSa, error: Error | undefined, what: string, retry: (ms: number) => void): void {
   const { core } = sa
   if (error === undefined || sa.destroyed) return
   core.log('IKE', 1, error.message, sa)
@@ -75,5 +75,5 @@ function again(sa: IkeSa, error: Error | undefined, what: string, retry: () => v
   }
   const seconds = 15 - (Buffer.from(core.random(4)).readUInt32BE() % 11)
   core.log('IKE', 1, `${what} rekeying failed, trying again in ${seconds} seconds`, sa)
-  sa.after(seconds * 1000, retry)
+  retry(seconds * 1000)
 }

@@ -47,6 +47,8 @@ export class Host {
   readonly #random: Random
   readonly #labels = new Map<string, string>()
   readonly #digest: Hash = createHash('sha256')
+  /** First octets of the next nonces (the values of 32 octets that the core draws), in their order. */
+  nonceStarts: readonly number[] = []
   #jobs: PendingJob[] = []
   #timerAt: number | undefined
   #lastCommand = 0
@@ -82,7 +84,8 @@ export class Host {
 
   #newEngine(seed: string): Engine {
     const { name, settings } = this.#options
-    return new Engine({ random: seededRandom(Buffer.from(`${name} core ${seed}`)), settings, strict: true })
+    const random = this.#withNonces(seededRandom(Buffer.from(`${name} core ${seed}`)))
+    return new Engine({ random, settings, strict: true })
   }
 
   #newKernel(seed: string): SimulatedKernel {
@@ -199,6 +202,16 @@ export class Host {
   /** Names all outputs so far, in their order and with their contents. */
   digest(): string {
     return this.#digest.copy().digest('hex')
+  }
+
+  #withNonces(random: Random): Random {
+    return (count) => {
+      const drawn = random(count)
+      const [start, ...rest] = this.nonceStarts
+      if (count !== 32 || start === undefined) return drawn
+      this.nonceStarts = rest
+      return Uint8Array.from(drawn, (octet, i) => (i === 0 ? start : octet))
+    }
   }
 
   get #now(): number {

@@ -24,7 +24,16 @@ import type {
   TSrPayload,
 } from '../../wire/payloads/index.ts'
 import { shape } from '../../wire/shape.ts'
-import { announceUp, childRules, conclude, draft, grant, proposalsOf, reserveSpi } from '../child-negotiation.ts'
+import {
+  announceUp,
+  childRules,
+  conclude,
+  DeletedByPeer,
+  draft,
+  grant,
+  proposalsOf,
+  reserveSpi,
+} from '../child-negotiation.ts'
 import type { ChildPlan } from '../child-plan.ts'
 import { mayCreateChild, type Nonces } from '../collisions.ts'
 import { assert, ExchangeTimeout, PeerRefused, Refusal } from '../errors.ts'
@@ -68,7 +77,8 @@ export function* initiate(sa: IkeSa, plan: ChildPlan): Script<void> {
     core.alert('keep-on-child-sa-failure', sa)
     plan.failed(message, error instanceof Error ? error : undefined)
     const theirs = created.answer.SA?.proposals[0]
-    if (!(error instanceof PeerRefused) && theirs?.spi.length === 4) yield* deleteChild(theirs.protocol, spi.spi)
+    const known = error instanceof PeerRefused || error instanceof DeletedByPeer
+    if (!known && theirs?.spi.length === 4) yield* deleteChild(theirs.protocol, spi.spi)
   }
 }
 
@@ -138,6 +148,7 @@ export function* exchange(
     transforms.flatMap(({ type, id }) => (type === TRANSFORM_TYPE.KE ? [id] : [])),
   )
   let method = groups.find((id) => id !== 0)
+  sa.deletedUnseen.clear()
   const ni = core.random(32)
   for (let retry = false; ; retry = true) {
     using held = new DisposableStack()

@@ -12,6 +12,7 @@ import { formatSelectors } from '../../wire/selector.ts'
 import { deletedByPeer, endIkeSa } from '../actions.ts'
 import { hex, spiBytes32 } from '../child-negotiation.ts'
 import type { ChildSa } from '../child-sa.ts'
+import { childCollisions, childSituation } from '../collisions.ts'
 import { ExchangeTimeout } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { request, type Script } from '../script.ts'
@@ -24,16 +25,24 @@ export function* deleteChild(protocol: number, spiIn: number): Script<void> {
   yield* request(EXCHANGE.INFORMATIONAL, [payload])
 }
 
-/** As initiator: closes a Child SA on both sides. */
-export function* closeChild(sa: IkeSa, child: ChildSa): Script<void> {
+/**
+ * As initiator: closes a Child SA on both sides. Whoever wants a tunnel to end means what has taken its place by
+ * rekeying in the meantime, too; an `expired` SA ends alone.
+ */
+export function* closeChild(sa: IkeSa, child: ChildSa, expired = false): Script<void> {
   const { core } = sa
-  if (!sa.children.has(child.uniqueId)) return
-  child.state = 'DELETING'
-  child.deleteSent = true
-  core.log('IKE', 0, closingLine(child), sa)
-  core.log('IKE', 1, `sending DELETE for ${child.protocol} CHILD_SA with SPI ${hex(child.spiIn)}`, sa)
-  yield* deleteChild(PROTOCOL[child.protocol], child.spiIn)
-  gone(sa, child)
+  let last = child
+  while (!expired && last.replacedBy !== undefined) last = last.replacedBy
+  if (childSituation(sa.children.get(last.uniqueId)) === 'unknown' || last.deleteSent) return
+  const replaced = last.state === 'REKEYED'
+  last.leaving = true
+  if (!replaced) last.state = 'DELETING'
+  last.deleteSent = true
+  core.log('IKE', 0, closingLine(last), sa)
+  core.log('IKE', 1, `sending DELETE for ${last.protocol} CHILD_SA with SPI ${hex(last.spiIn)}`, sa)
+  yield* deleteChild(PROTOCOL[last.protocol], last.spiIn)
+  if (replaced) sa.retireChild(last)
+  else gone(sa, last)
 }
 
 /** As initiator: closes the IKE SA with everything that belongs to it. A peer that does not answer changes nothing. */
@@ -82,14 +91,19 @@ export function respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): reado
       const child = [...sa.children.values()].find(
         (one) => one.spiOut === spiOut && PROTOCOL[one.protocol] === protocol,
       )
-      if (child === undefined || child.state === 'DELETED') {
+      const situation = childSituation(child)
+      if (child === undefined || situation === 'unknown') {
         core.log('IKE', 1, `CHILD_SA not found for SPI ${hex(spiOut)}, ignored`, sa)
+        if (sa.deletedUnseen.size < mostUnseen) sa.deletedUnseen.add(spiOut)
         continue
       }
       // RFC 7296 §1.4.1: when both delete at once, the answer does not name what our own request deletes.
-      if (!child.deleteSent) ours.set(protocol, [...(ours.get(protocol) ?? []), spiBytes32(child.spiIn)])
-      const replaced = child.state === 'REKEYED' || child.theirRekey !== undefined
-      if (replaced) sa.retireChild(child)
+      if (childCollisions[situation].close === 'as usual') {
+        ours.set(protocol, [...(ours.get(protocol) ?? []), spiBytes32(child.spiIn)])
+      }
+      const old = [...sa.children.values()].find((one) => one.theirRekey?.created === child && !one.replacedBy)
+      if (old !== undefined) takeBack(sa, old)
+      else if (child.state === 'REKEYED' || child.theirRekey !== undefined) sa.retireChild(child)
       else {
         core.log('IKE', 0, closingLine(child), sa)
         gone(sa, child)
@@ -100,6 +114,20 @@ export function respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): reado
   return [...ours].map(([protocol, spis]): DPayload => ({ type: 'D', protocol, spiSize: 4, spis }))
 }
 
+/**
+ * The peer takes back its rekeying of `old` before `old` is deleted: because it lost a collision whose outcome we do
+ * not know yet, or because it could not use what came of it. In the second case `old` is in force again.
+ */
+function takeBack(sa: IkeSa, old: ChildSa): void {
+  const created = old.theirRekey?.created
+  if (created === undefined) return
+  sa.core.log('IKE', 1, `peer takes back the rekeying of CHILD_SA ${old.name}{${old.uniqueId}}`, sa)
+  sa.retireChild(created)
+  if (old.state !== 'REKEYED') return
+  old.theirRekey = undefined
+  if (!old.deleteSent) old.state = 'INSTALLED'
+}
+
 /** Takes a child down on our side and says so. */
 function gone(sa: IkeSa, child: ChildSa): void {
   if (!sa.children.has(child.uniqueId)) return
@@ -108,6 +136,9 @@ function gone(sa: IkeSa, child: ChildSa): void {
   sa.core.event({ kind: 'child-updown', up: false, ikeSa: ikeSaView(sa, [child]) })
   sa.removeChild(child)
 }
+
+/** SPIs remembered of DELETEs that overtook an answer: more is not honest. */
+const mostUnseen = 64
 
 function closingLine(child: ChildSa): string {
   const { name, uniqueId, spiIn, spiOut, agreement } = child

@@ -19,18 +19,28 @@ import type {
   TSiPayload,
   TSrPayload,
 } from '../../wire/payloads/index.ts'
-import { childRules, conclude, draft, grant, hex, proposalsOf, reserveSpi } from '../child-negotiation.ts'
+import {
+  announceUp,
+  childRules,
+  conclude,
+  DeletedByPeer,
+  draft,
+  grant,
+  hex,
+  proposalsOf,
+  reserveSpi,
+} from '../child-negotiation.ts'
 import { ChildPlan } from '../child-plan.ts'
 import type { ChildSa } from '../child-sa.ts'
 import { loser, mayCreateChild, mayRekeyChild } from '../collisions.ts'
-import { ExchangeTimeout, PeerRefused, Refusal } from '../errors.ts'
+import { assert, PeerRefused, Refusal } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
-import { createChild } from '../initiation.ts'
+import { closeChildSa, createChild } from '../initiation.ts'
 import { errorIn } from '../notifies.ts'
 import type { Script } from '../script.ts'
 import { ikeSaView } from '../views.ts'
 import { answerKeyExchange, exchange } from './create-child-sa.ts'
-import { deleteChild } from './delete.ts'
+import { closeChild, deleteChild } from './delete.ts'
 import * as followUps from './ike-followup-ke.ts'
 
 /**
@@ -42,49 +52,83 @@ export function* initiate(sa: IkeSa, old: ChildSa): Script<void> {
   using marked = new DisposableStack()
   old.state = 'REKEYING'
   marked.defer(() => {
-    if (old.state === 'REKEYING') old.state = 'INSTALLED'
+    // Whatever becomes of ours: one of the peer's that we have answered stands.
+    if (old.state === 'REKEYING') old.state = standing(sa, old) ? 'REKEYED' : 'INSTALLED'
   })
   const proposals = proposalsOf(old.config)
   using spi = yield* reserveSpi(sa, old.protocol)
   const offered = draft(sa, new ChildPlan(old.config), spi, false, old)
   using rekeyed = yield* exchange(sa, proposals, childRules(sa, false), offered.proposal, offered.selectors, old)
-  if (rekeyed.lost && old.theirRekey !== undefined) {
-    announceRekeyed(sa, old, old.theirRekey.created)
-    old.state = 'REKEYED'
-    return
-  }
+  if (rekeyed.lost) return
 
   if (errorIn(rekeyed.answer.N)?.notify === NOTIFY.CHILD_SA_NOT_FOUND) {
     lostByPeer(sa, old)
     return
   }
+  // Asked again after the installation: the peer's request may be late.
+  const lost = () => {
+    const theirs = old.theirRekey?.nonces ?? old.followUps.theirs
+    return theirs !== undefined && loser(rekeyed.seed, theirs) === 'ours'
+  }
   let created: ChildSa
   try {
-    created = yield* conclude(sa, offered, spi, rekeyed.answer, rekeyed.seed, false)
+    created = yield* conclude(sa, offered, spi, rekeyed.answer, rekeyed.seed, false, lost())
   } catch (error) {
     const theirs = rekeyed.answer.SA?.proposals[0]
-    if (error instanceof ExchangeTimeout || error instanceof PeerRefused || theirs?.spi.length !== 4) throw error
-    yield* deleteChild(theirs.protocol, spi.spi)
+    if (error instanceof DeletedByPeer) {
+      sa.core.log('IKE', 1, error.message, sa)
+      if (old.theirRekey === undefined) yield* closeChild(sa, old)
+      return
+    }
+    const nothingMade = error instanceof PeerRefused || theirs?.spi.length !== 4
+    if (!nothingMade) yield* deleteChild(theirs.protocol, spi.spi)
+    if (!sa.children.has(old.uniqueId) || standing(sa, old)) {
+      sa.core.log('IKE', 1, error instanceof Error ? error.message : String(error), sa)
+      return
+    }
     throw error
   }
 
   // The world may have changed: the peer may have rekeyed the same SA, and even deleted it since.
-  const crossing = old.theirRekey
-  const theirs = crossing?.nonces ?? old.followUps.theirs
-  if (theirs !== undefined && loser(rekeyed.seed, theirs) === 'ours') {
+  const theirs = old.theirRekey?.created
+  if (lost()) {
     sa.core.log('IKE', 1, `CHILD_SA rekey collision lost, deleting redundant child ${nameOfChild(created)}`, sa)
-    created.state = 'REKEYED'
     yield* deleteReplaced(sa, created)
     return
   }
-  if (crossing !== undefined) {
+  if (theirs !== undefined) {
     sa.core.log('IKE', 1, `CHILD_SA rekey collision won, deleting old child ${nameOfChild(old)}`, sa)
-    crossing.created.state = 'REKEYED'
+    theirs.state = 'REKEYED'
+    old.theirRekey = undefined
+  }
+  old.replacedBy = created
+  if (!isAlive(sa, old)) {
+    // The peer deleted the old one before we had its answer, and it was said to be down.
+    announceUp(sa, created)
+    return
   }
   announceRekeyed(sa, old, created)
-  if (!isAlive(sa, old)) return
-  old.state = 'REKEYED'
   yield* deleteReplaced(sa, old)
+}
+
+/** The peer's rekeying of `old` has made an SA that is still there. */
+function standing(sa: IkeSa, old: ChildSa): boolean {
+  return old.theirRekey !== undefined && sa.children.has(old.theirRekey.created.uniqueId)
+}
+
+/** However a replaced SA goes: if the peer has replaced it, we send on its successor from now on. */
+export function sendOnSuccessor(sa: IkeSa, old: ChildSa): void {
+  const { core } = sa
+  const created = old.theirRekey?.created
+  if (created === undefined || !standing(sa, old) || old.replacedBy !== undefined) return
+  old.replacedBy = created
+  created.enableOutbound(core, (error) => {
+    core.log('KNL', 1, error.message, created.owner, 'error')
+    closeChildSa(created.owner, created, () => {})
+    createChild(created.owner, new ChildPlan(created.config))
+  })
+  core.log('IKE', 0, `outbound CHILD_SA ${nameOfChild(created)} established with SPIs ${spisOf(created)}`, sa)
+  announceRekeyed(sa, old, created)
 }
 
 /** The payloads of a request to rekey a child. */
@@ -102,7 +146,8 @@ export interface RekeyRequest {
 export function* respond(sa: IkeSa, { SA, Nonce, KE, TSi, TSr, N, rekey }: RekeyRequest): Script<readonly Payload[]> {
   mayCreateChild(sa)
   const old = namedBy(sa, rekey)
-  mayRekeyChild(old)
+  // The world may change while we wait: we may close the old one, or rekey it ourselves.
+  const stillPossible = () => mayRekeyChild(sa.children.get(old.uniqueId), notFound(rekey))
   const nr = sa.core.random(32)
   using granted = yield* answerKeyExchange(proposalsOf(old.config), SA.proposals, KE, childRules(sa, false))
   const seed = { ni: Nonce.nonce, nr, ...(granted && { shared: granted.shared }) }
@@ -114,46 +159,45 @@ export function* respond(sa: IkeSa, { SA, Nonce, KE, TSi, TSr, N, rekey }: Rekey
     old,
     function* (selected, proposal, selectors) {
       const first: Payload[] = [...proposal, { type: 'Nonce', nonce: nr }, ...(granted?.payload ?? []), ...selectors]
-      const series = { task: 'CHILD_REKEY', rekey: { old, nonces: seed }, stillPossible: () => mayStillRekey(sa, old) }
+      const series = { task: 'CHILD_REKEY', rekey: { old, nonces: seed }, stillPossible }
       return yield* followUps.respond(sa, selected, first, series)
     },
   )
-  const crossing = old.state === 'REKEYING'
-  old.theirRekey = { nonces: { ni: Nonce.nonce, nr }, created: child }
-  if (!crossing) {
-    old.state = 'REKEYED'
-    announceRekeyed(sa, old, child)
+  try {
+    stillPossible()
+  } catch (error) {
+    sa.removeChild(child)
+    throw error
   }
+  old.theirRekey = { nonces: { ni: Nonce.nonce, nr }, created: child }
+  if (old.state !== 'REKEYING') old.state = 'REKEYED'
   return answer
 }
 
-/** Much may have happened in the exchanges before the last one. */
-function mayStillRekey(sa: IkeSa, old: ChildSa): void {
-  mayCreateChild(sa)
-  if (!sa.children.has(old.uniqueId)) {
-    throw new Refusal(NOTIFY.TEMPORARY_FAILURE, `CHILD_SA ${nameOfChild(old)} is gone, not rekeyed`)
-  }
-  mayRekeyChild(old)
-}
-
-/** The child whose outbound SPI the peer names: it is the peer's inbound one. */
-function namedBy(sa: IkeSa, { protocol, spi }: NPayload): ChildSa {
+/**
+ * The child whose outbound SPI the peer names: it is the peer's inbound one.
+ * @throws Refusal when it cannot be rekeyed now
+ */
+function namedBy(sa: IkeSa, rekey: NPayload): ChildSa {
+  const { protocol, spi } = rekey
   const spiOut = spi.length === 4 ? new DataView(spi.slice().buffer).getUint32(0) : undefined
-  const found = [...sa.children.values()].find(
+  const named = [...sa.children.values()].filter(
     (child) => child.spiOut === spiOut && PROTOCOL[child.protocol] === protocol,
   )
-  // A replaced SA that lingers for its last packets is gone as far as the protocol is concerned.
-  if (found !== undefined && found.state !== 'DELETED') return found
-  throw new Refusal(
-    NOTIFY.CHILD_SA_NOT_FOUND,
-    `unable to rekey, ${nameOf(PROTOCOL, protocol)} CHILD_SA with SPI ${hex(spiOut ?? 0)} not found`,
-    { protocol, spi },
-  )
+  const found = named.find((child) => child.state !== 'DELETED') ?? named[0]
+  mayRekeyChild(found, notFound(rekey))
+  assert(found, 'what is not there cannot be rekeyed')
+  return found
+}
+
+function notFound({ protocol, spi }: NPayload): Refusal {
+  const name = `${nameOf(PROTOCOL, protocol)} CHILD_SA with SPI ${Buffer.from(spi).toString('hex')}`
+  return new Refusal(NOTIFY.CHILD_SA_NOT_FOUND, `unable to rekey, ${name} not found`, { protocol, spi })
 }
 
 /** RFC 7296 §2.25: the peer does not know our old SA: it is deleted silently and made anew from scratch. */
 function lostByPeer(sa: IkeSa, old: ChildSa): void {
-  if (!sa.children.has(old.uniqueId) || old.theirRekey !== undefined) return
+  if (!isAlive(sa, old) || old.theirRekey !== undefined) return
   sa.core.log('IKE', 1, `peer does not know CHILD_SA ${nameOfChild(old)}, deleting it and creating a new one`, sa)
   const { config } = old
   sa.core.event({ kind: 'child-updown', up: false, ikeSa: ikeSaView(sa, [old]) })
@@ -164,17 +208,22 @@ function lostByPeer(sa: IkeSa, old: ChildSa): void {
 /** Deletes a replaced or redundant SA on both sides; it goes on receiving for a moment (CHARON 9.5). */
 function* deleteReplaced(sa: IkeSa, child: ChildSa): Script<void> {
   const { core } = sa
-  core.log('IKE', 1, `sending DELETE for ${child.protocol} CHILD_SA with SPI ${hex(child.spiIn)}`, sa)
+  child.state = 'REKEYED'
   child.deleteSent = true
+  core.log('IKE', 1, `sending DELETE for ${child.protocol} CHILD_SA with SPI ${hex(child.spiIn)}`, sa)
   yield* deleteChild(PROTOCOL[child.protocol], child.spiIn)
   sa.retireChild(child)
 }
 
 /** Says that `created` has taken the place of `old`. */
 function announceRekeyed(sa: IkeSa, old: ChildSa, created: ChildSa): void {
-  const spis = (child: ChildSa) => `${nameOfChild(child)} with SPIs ${hex(child.spiIn)}_i ${hex(child.spiOut)}_o`
-  sa.core.log('IKE', 0, `rekeyed CHILD_SA ${spis(old)} with ${spis(created)}`, sa)
+  const what = (child: ChildSa) => `${nameOfChild(child)} with SPIs ${spisOf(child)}`
+  sa.core.log('IKE', 0, `rekeyed CHILD_SA ${what(old)} with ${what(created)}`, sa)
   sa.core.event({ kind: 'child-rekey', ikeSa: ikeSaView(sa, [old, created]) })
+}
+
+function spisOf({ spiIn, spiOut }: ChildSa): string {
+  return `${hex(spiIn)}_i ${hex(spiOut)}_o`
 }
 
 /** Whether a child is still there; the peer may have deleted it while we waited. */

@@ -8,13 +8,14 @@
  *
  * When both sides do it at once, the new IKE SA with the lowest nonce is deleted by whoever began it (§2.8.2).
  */
+import type { ConfiguredProposal } from '../../config/connection.ts'
 import { formatProposal } from '../../config/proposals.ts'
 import { ikeKeys, rekeySkeyseed } from '../../crypto/keys.ts'
 import type { Secret } from '../../crypto/secret.ts'
 import { NOTIFY, nameOf } from '../../wire/numbers.ts'
 import type { KEPayload, NoncePayload, Payload, SAPayload } from '../../wire/payloads/index.ts'
-import { loser, mayRekeyIkeSa, type Nonces } from '../collisions.ts'
-import { assert, PeerRefused, Refusal } from '../errors.ts'
+import { type AnsweredRekey, loser, mayRekeyIkeSa, type Nonces } from '../collisions.ts'
+import { assert, ExchangeTimeout, PeerRefused, Refusal } from '../errors.ts'
 import { IkeSa } from '../ike-sa.ts'
 import { scheduleLifetime } from '../lifetimes.ts'
 import { spiBytes } from '../messages.ts'
@@ -40,55 +41,61 @@ export function* initiate(old: IkeSa): Script<void> {
   marked.defer(() => {
     if (old.state === 'REKEYING') old.state = 'ESTABLISHED'
   })
-  const { proposals } = connection
+  let ours: AnsweredRekey<IkeSa>
+  try {
+    ours = yield* negotiate(old, connection.proposals)
+  } catch (error) {
+    const theirs = old.theirRekey
+    if (theirs === undefined || error instanceof ExchangeTimeout) throw error
+    // The peer did not take ours, but we have taken its own: that is the one.
+    core.log('IKE', 1, error instanceof Error ? error.message : String(error), old)
+    takeOver(old, theirs.created)
+    old.expectDelete()
+    return
+  }
+
+  const theirs = old.theirRekey
+  const theirNonces = theirs?.nonces ?? old.followUps.theirs
+  if (theirNonces !== undefined && loser(ours.nonces, theirNonces) === 'ours') {
+    const { created } = ours
+    core.log('IKE', 1, `IKE_SA rekey collision lost, deleting redundant IKE_SA ${created.name}`, old)
+    created.enqueue({ names: ['IKE_DELETE'], script: closeIkeSa, failed: () => created.destroy() })
+    // In its additional key exchanges the peer's has made nothing yet: it goes on from here.
+    if (theirs === undefined) return
+    takeOver(old, theirs.created)
+    old.expectDelete()
+    return
+  }
+  takeOver(old, ours.created)
+  if (theirs !== undefined) {
+    core.log('IKE', 1, `IKE_SA rekey collision won, deleting old IKE_SA ${old.name}`, old)
+    // The peer deletes the redundant one; should it not, it goes with time.
+    theirs.created.expectDelete()
+  }
+  yield* closeIkeSa(old)
+}
+
+/** The exchange of the initiator, and the IKE SA that it makes. */
+function* negotiate(old: IkeSa, proposals: readonly ConfiguredProposal[]): Script<AnsweredRekey<IkeSa>> {
+  const { core } = old
   const rules = selectionRules(core)
   const spi = core.newSpi()
   const offer: Payload = { type: 'SA', proposals: proposals.map((p, i) => proposalOf(p, i + 1, spiBytes(spi))) }
   using rekeyed = yield* exchange(old, proposals, rules, [offer], [], old)
   const { SA, N } = rekeyed.answer
   if (SA === undefined) {
-    const crossing = old.theirRekey
-    if (crossing !== undefined) {
-      // The peer did not take ours, and its own has been answered: that is the one.
-      takeOver(old, crossing.created)
-      old.expectDelete()
-      return
-    }
-    const refused = errorIn(N)
-    throw new PeerRefused(
-      refused?.notify ?? 0,
-      `received ${nameOf(NOTIFY, refused?.notify ?? 0)} notify, IKE_SA not rekeyed`,
-    )
+    const refused = errorIn(N)?.notify ?? 0
+    throw new PeerRefused(refused, `received ${nameOf(NOTIFY, refused)} notify, IKE_SA not rekeyed`)
   }
   const selected = accepted(proposals, SA.proposals, rules)
-  const { shared, additional } = rekeyed.seed
+  const { shared, additional, ni, nr } = rekeyed.seed
   if (selected === undefined || shared === undefined || selected.spi.length !== 8) {
     throw new Refusal(NOTIFY.NO_PROPOSAL_CHOSEN, 'peer selected a proposal that we did not offer, IKE_SA not rekeyed')
   }
   const theirSpi = Buffer.from(selected.spi).readBigUInt64BE()
-  const created = successor(old, 'initiator', selected, { spiI: spi, spiR: theirSpi }, rekeyed.seed, [
-    shared,
-    ...(additional ?? []),
-  ])
-
-  const crossing = old.theirRekey
-  const theirs = crossing?.nonces ?? old.followUps.theirs
-  if (theirs !== undefined && loser(rekeyed.seed, theirs) === 'ours') {
-    core.log('IKE', 1, `IKE_SA rekey collision lost, deleting redundant IKE_SA ${created.name}`, old)
-    created.enqueue({ names: ['IKE_DELETE'], script: () => closeIkeSa(created), failed: () => created.destroy() })
-    // In its additional key exchanges the peer's has made nothing yet: it goes on from here.
-    if (crossing === undefined) return
-    takeOver(old, crossing.created)
-    old.expectDelete()
-    return
-  }
-  takeOver(old, created)
-  if (crossing !== undefined) {
-    core.log('IKE', 1, `IKE_SA rekey collision won, deleting old IKE_SA ${old.name}`, old)
-    // The peer deletes the redundant one; should it not, it goes with time.
-    crossing.created.expectDelete()
-  }
-  yield* closeIkeSa(old)
+  const secrets = [shared, ...(additional ?? [])] as const
+  const created = successor(old, 'initiator', selected, { spiI: spi, spiR: theirSpi }, { ni, nr }, secrets)
+  return { nonces: { ni, nr }, created }
 }
 
 /** As responder: makes the new IKE SA, and hands over the children unless a rekeying of our own is under way. */
@@ -108,6 +115,7 @@ export function* respond(
   }
   using granted = yield* answerKeyExchange(proposals, SA.proposals, KE, rules)
   assert(granted, 'an IKE proposal has a key exchange')
+  mayRekeyIkeSa(old) // the world may have changed: we may be closing it, or a child
   const nonces = { ni: Nonce.nonce, nr: core.random(32) }
   const spiI = Buffer.from(selected.spi).readBigUInt64BE()
   const spiR = core.newSpi()

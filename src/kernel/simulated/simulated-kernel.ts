@@ -453,7 +453,8 @@ export class SimulatedKernel {
 /** `best` selection of xfrm_state_look_at(): not dying before dying, then the younger one. */
 function betterThan(state: State, best: State): boolean {
   if (state.dying !== best.dying) return best.dying
-  return state.addedMs > best.addedMs
+  // Linux counts whole seconds here, and has the newest at the head of its list.
+  return Math.floor(state.addedMs / 1000) >= Math.floor(best.addedMs / 1000)
 }
 
 /** xfrm_state_ok(): whether a packet that came by `state` is what the template demands. */
