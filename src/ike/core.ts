@@ -23,6 +23,7 @@ import { Process, type Waiter } from './runner.ts'
 import type { ReplyEffect, RequestEffect, RunEffect, Script, SleepEffect } from './script.ts'
 import { Timers } from './timers.ts'
 import { Traps } from './traps.ts'
+import { UnknownSpis } from './unknown-spi.ts'
 import { ikeSaView } from './views.ts'
 
 export interface CoreOptions {
@@ -62,6 +63,7 @@ export class Core {
   readonly nameServers: NameServers
   readonly traps: Traps
   readonly retries: Retries
+  readonly unknownSpis: UnknownSpis = new UnknownSpis()
   /** All IKE SAs by unique id, oldest first. */
   readonly sas: Map<number, IkeSa> = new Map()
   /** The same by the SPI we chose. */

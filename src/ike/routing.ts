@@ -27,6 +27,7 @@ export function datagram(core: Core, local: Endpoint, remote: Endpoint, payload:
     initRequest(core, header, bytes, local, remote)
     return
   }
+  if (core.unknownSpis.hint(core, header, bytes, remote)) return
   // The sender of the I flag is the original initiator, so ours is the other SPI (RFC 7296 §3.1).
   const ourSpi = header.flags.initiator ? header.spiR : header.spiI
   const theirSpi = header.flags.initiator ? header.spiI : header.spiR
@@ -40,6 +41,7 @@ export function datagram(core: Core, local: Endpoint, remote: Endpoint, payload:
     core.drops.unknownSpi++
     core.log('NET', 2, `received packet for unknown IKE_SA from ${formatEndpoint(remote)}, ignored`)
     core.alert('invalid-ike-spi')
+    core.unknownSpis.answer(core, header, local, remote)
     return
   }
   sa.receive(header, bytes, local, remote)

@@ -1,0 +1,120 @@
+/**
+ * Messages for IKE SAs that nobody knows, RFC 7296 §1.5 and §2.21.4. A request that looks protected, but not by an IKE
+ * SA of ours, may come from a peer that has not noticed our restart. It is told so, without protection:
+ *
+ *   HDR(A, B), SK {...}  -->                 B is no SPI of ours
+ *                      <--  HDR(A, B), N(INVALID_IKE_SPI)
+ *
+ * Nothing is believed of such an answer, and nothing is answered to it: anybody can send it. It makes us ask our peers
+ * at that address whether they are still there, now rather than at the next liveness check.
+ *
+ * Both are rare: an answer per address in ten seconds and a few in all, a check per address in half a minute.
+ */
+import type { Endpoint } from '../wire/endpoint.ts'
+import { DecodeError } from '../wire/errors.ts'
+import type { Header } from '../wire/header.ts'
+import { decodeMessage, encodeMessage } from '../wire/message.ts'
+import { EXCHANGE, NOTIFY, nameOf, PAYLOAD } from '../wire/numbers.ts'
+import type { Core } from './core.ts'
+import { ExchangeTimeout } from './errors.ts'
+import type { IkeSa } from './ike-sa.ts'
+import { notify } from './notifies.ts'
+import { request } from './script.ts'
+
+const answerPauseMs = 10_000
+const checkPauseMs = 30_000
+/** Answers per pause in all, and addresses remembered. */
+const mostAnswers = 20
+
+/** When an address was last met, for a bounded number of addresses. */
+class Recent {
+  readonly #pauseMs: number
+  readonly #times = new Map<string, number>()
+
+  constructor(pauseMs: number) {
+    this.#pauseMs = pauseMs
+  }
+
+  /** Whether it is this address's turn; if so, it is remembered. */
+  take(address: string, now: number): boolean {
+    for (const [other, at] of this.#times) {
+      if (now - at < this.#pauseMs) break // the oldest comes first
+      this.#times.delete(other)
+    }
+    if (this.#times.has(address) || this.#times.size >= mostAnswers) return false
+    this.#times.set(address, now)
+    return true
+  }
+}
+
+export class UnknownSpis {
+  readonly #answers = new Recent(answerPauseMs)
+  readonly #checks = new Recent(checkPauseMs)
+
+  /** Answers a protected request of an IKE SA that we do not know, if it is time for an answer. */
+  answer(core: Core, header: Header, local: Endpoint, remote: Endpoint): void {
+    const { spiI, spiR, exchange, messageId, flags, nextPayload } = header
+    // §2.21.4: a response is never answered.
+    if (flags.response || exchange === EXCHANGE.IKE_SA_INIT || spiI === 0n || spiR === 0n) return
+    if (nextPayload !== PAYLOAD.SK && nextPayload !== PAYLOAD.SKF) return
+    if (!core.settings.sendInvalidIkeSpi || core.shuttingDown) return
+    if (!this.#answers.take(remote.address, core.now)) return
+    core.log('NET', 1, `sending INVALID_IKE_SPI to ${remote.address} for an unknown IKE_SA`)
+    const bytes = encodeMessage({
+      spiI,
+      spiR,
+      major: 2,
+      minor: 0,
+      exchange,
+      flags: { initiator: !flags.initiator, response: true },
+      messageId,
+      payloads: [notify(NOTIFY.INVALID_IKE_SPI)],
+    })
+    core.send(local, remote, bytes)
+  }
+
+  /** Whether a message was such an answer: then it has been taken as the hint that it is. */
+  hint(core: Core, header: Header, bytes: Uint8Array, remote: Endpoint): boolean {
+    if (header.nextPayload !== PAYLOAD.N || header.exchange === EXCHANGE.IKE_SA_INIT) return false
+    const said = hintIn(bytes)
+    if (said === undefined) return false
+    core.drops.unexpected++
+    const sas = [...core.sas.values()].filter(
+      (sa) => sa.state === 'ESTABLISHED' && sa.remote.address === remote.address,
+    )
+    if (sas.length === 0 || !this.#checks.take(remote.address, core.now)) return true
+    for (const sa of sas) {
+      core.log('NET', 1, `received unprotected ${nameOf(NOTIFY, said)} from ${remote.address}, checking the peer`, sa)
+      check(sa)
+    }
+    return true
+  }
+}
+
+/** INVALID_IKE_SPI or INVALID_SPI, if that is what an unprotected message says. */
+function hintIn(bytes: Uint8Array): number | undefined {
+  try {
+    const { payloads } = decodeMessage(bytes)
+    const [first] = payloads
+    if (first?.type !== 'N') return undefined
+    return first.notify === NOTIFY.INVALID_IKE_SPI || first.notify === NOTIFY.INVALID_SPI ? first.notify : undefined
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined
+    throw error
+  }
+}
+
+/** Asks the peer, unless it is being asked already. */
+function check(sa: IkeSa): void {
+  if (sa.ours.outstanding !== undefined || sa.activeTask !== undefined) return
+  sa.core.log('IKE', 1, 'sending DPD request', sa)
+  sa.enqueue({
+    names: ['IKE_DPD'],
+    *script() {
+      yield* request(EXCHANGE.INFORMATIONAL, [])
+    },
+    failed: (error, owner) => {
+      if (error instanceof ExchangeTimeout) owner.lost()
+    },
+  })
+}

@@ -1,0 +1,109 @@
+/** INVALID_IKE_SPI without protection: sent now and then, believed never (RFC 7296 §2.21.4). */
+import assert from 'node:assert/strict'
+import { encodeMessage } from '../../src/wire/message.ts'
+import { EXCHANGE, NOTIFY } from '../../src/wire/numbers.ts'
+import { exchanges, logged, notLogged, onlySa, sameSingleChild } from './expect.ts'
+import { established } from './pair.ts'
+import { scenario } from './scenario.ts'
+import type { World } from './world.ts'
+
+/** An unprotected notify, as anybody could send it. */
+function unprotected(world: World, type: number, exchange: number = EXCHANGE.INFORMATIONAL): Uint8Array {
+  const { spiI, spiR } = onlySa(world.left)
+  return encodeMessage({
+    spiI,
+    spiR,
+    major: 2,
+    minor: 0,
+    exchange,
+    flags: { initiator: false, response: true },
+    messageId: 2,
+    payloads: [{ type: 'N', protocol: 0, spi: new Uint8Array(), notify: type, data: new Uint8Array() }],
+  })
+}
+
+const right = { address: '192.0.2.2', port: 500 }
+
+/**
+ *   HDR(A, B), SK {}  -->
+ *                      <--  HDR(A, B), N(INVALID_IKE_SPI)    B has forgotten everything
+ */
+scenario('a restarted peer answers once in ten seconds', () => {
+  const world = established({ left: { connection: { dpdDelaySeconds: 30 } } })
+  world.right.restart()
+  world.wait(31)
+  logged(world.right, 'sending INVALID_IKE_SPI to 192.0.2.1')
+  const sent = (): number => world.right.sent.filter(({ bytes }) => bytes[18] === 37 || bytes[22] === 37).length
+  assert.equal(sent(), 1)
+  world.wait(5) // one retransmission, too early for another answer
+  assert.equal(sent(), 1)
+  world.wait(8) // the next one
+  assert.equal(sent(), 2)
+  assert.equal(onlySa(world.left).state, 'ESTABLISHED', 'nothing has been believed')
+  world.wait(160)
+  assert.deepEqual(world.left.sas(), [])
+})
+
+scenario('not when it is switched off', () => {
+  const world = established({
+    left: { connection: { dpdDelaySeconds: 30 } },
+    right: { settings: { sendInvalidIkeSpi: false } },
+  })
+  world.right.restart()
+  world.wait(60)
+  notLogged(world.right, 'INVALID_IKE_SPI')
+})
+
+/**
+ *                      <--  HDR(A, B), N(INVALID_IKE_SPI)    from anybody
+ *   HDR, SK {}  -->
+ *                      <--  HDR, SK {}
+ */
+for (const type of ['INVALID_IKE_SPI', 'INVALID_SPI'] as const) {
+  scenario(`an unprotected ${type} makes us ask the peer, and nothing else`, () => {
+    const world = established()
+    const before = exchanges(world.left).length
+    world.inject(world.left, right, unprotected(world, NOTIFY[type]))
+    logged(world.left, `received unprotected ${type} from 192.0.2.2, checking the peer`)
+    world.settle()
+    assert.deepEqual(exchanges(world.left).slice(before), ['INFORMATIONAL request 2'])
+    for (let i = 0; i < 10; i++) world.inject(world.left, right, unprotected(world, NOTIFY[type]))
+    world.settle()
+    assert.equal(exchanges(world.left).length, before + 1, 'once is enough')
+    sameSingleChild(world)
+  })
+}
+
+scenario('it says nothing about a peer at another address', () => {
+  const world = established()
+  world.inject(world.left, { address: '203.0.113.9', port: 500 }, unprotected(world, NOTIFY.INVALID_IKE_SPI))
+  notLogged(world.left, 'checking the peer')
+})
+
+scenario('other unprotected errors are dropped as before', () => {
+  const world = established()
+  const before = exchanges(world.left).length
+  world.inject(world.left, right, unprotected(world, NOTIFY.AUTHENTICATION_FAILED))
+  world.inject(world.left, right, unprotected(world, NOTIFY.INVALID_SYNTAX, EXCHANGE.IKE_AUTH))
+  world.settle()
+  assert.equal(exchanges(world.left).length, before)
+  sameSingleChild(world)
+})
+
+scenario('a flood from many addresses gets twenty answers', () => {
+  const world = established()
+  const message = encodeMessage({
+    spiI: 1n,
+    spiR: 2n,
+    major: 2,
+    minor: 0,
+    exchange: EXCHANGE.INFORMATIONAL,
+    flags: { initiator: true, response: false },
+    messageId: 0,
+    payloads: [],
+  })
+  message[16] = 46 // SK: the rest is never looked at
+  const before = world.left.sent.length
+  for (let i = 0; i < 200; i++) world.inject(world.left, { address: `203.0.113.${i}`, port: 500 }, message)
+  assert.equal(world.left.sent.length - before, 20)
+})
