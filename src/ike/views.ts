@@ -39,7 +39,7 @@ export function ikeSaView(
     natFake: nat.fake,
     natAny: nat.local || nat.remote || nat.fake,
     ...(sa.selected && { proposal: proposalView(sa.selected) }),
-    ppk: false,
+    ppk: sa.ppk === 'used',
     ...(established && sa.establishedAtMs !== undefined && { established: seconds(core.now - sa.establishedAtMs) }),
     ...(rekeyTime !== undefined && { rekeyTime }),
     ...(reauthTime !== undefined && { reauthTime }),

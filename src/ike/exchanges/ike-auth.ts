@@ -16,9 +16,10 @@
 import { KernelError } from '../../kernel/operations.ts'
 import { formatIdentity, hasWildcards, type Identity } from '../../pki/identity.ts'
 import { EXCHANGE, NOTIFY, nameOf, TRANSFORM_TYPE } from '../../wire/numbers.ts'
-import type { Payload } from '../../wire/payloads/index.ts'
+import type { NPayload, Payload } from '../../wire/payloads/index.ts'
 import { shape } from '../../wire/shape.ts'
 import { identification, identityOfPayload, ourIdentity, type Proof, prove, verify } from '../auth/auth.ts'
+import { acceptPpk, forgetUnused, ppkAnswer, provePpk } from '../auth/ppk.ts'
 import { certificateRequest, readCertificateRequests } from '../auth/signature.ts'
 import { announceUp, conclude, draft, grant, proposalsOf, reserveSpi } from '../child-negotiation.ts'
 import type { ChildPlan } from '../child-plan.ts'
@@ -72,7 +73,8 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
 
   using spi = plan && (yield* reserveSpi(sa, protocolOf(plan)))
   const certreq = connection.sendCertreq ? certificateRequest(sa, connection.remote) : undefined
-  const proof = yield* prove(sa, wanted)
+  using ppk = yield* provePpk(sa, () => prove(sa, wanted))
+  const { proof } = ppk
   const first = isFirstContact(sa, wanted) ? [notify(NOTIFY.INITIAL_CONTACT)] : []
   const offered = plan && spi && draft(sa, plan, spi, true)
   const response = yield* request(EXCHANGE.IKE_AUTH, [
@@ -82,6 +84,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
     ...(certreq ? [certreq] : []),
     ...(wanted ? [{ type: 'IDr' as const, ...identification(wanted) }] : []),
     proof.auth,
+    ...ppk.notifies,
     ...requestAddresses(sa),
     ...(offered ? [...offered.proposal, ...offered.selectors] : []),
   ])
@@ -95,6 +98,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
 
   const peerId = identityOfPayload(answer.IDr)
   try {
+    ppk.settle(answer.N)
     yield* verify(sa, { id: peerId, certificates: answer.CERT, auth: answer.AUTH })
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
@@ -147,13 +151,13 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     `looking for peer configs matching ${sa.local.address}[${idr ? formatIdentity(idr) : '%any'}]...${sa.remote.address}[${formatIdentity(peerId)}]`,
     sa,
   )
-  const proof = yield* authenticate(sa, peerId, idr, { certificates: CERT, auth: AUTH })
+  const proof = yield* authenticate(sa, peerId, idr, { certificates: CERT, auth: AUTH }, N)
   const { localId } = sa
   assert(localId, 'a connection is selected')
   enforceUniqueness(sa, N)
   const given = giveAddresses(sa, CP)
   const identity: Payload = { type: 'IDr', ...identification(localId) }
-  const payloads: Payload[] = [identity, ...proof.certificates, proof.auth, ...given.reply]
+  const payloads: Payload[] = [identity, ...proof.certificates, proof.auth, ...ppkAnswer(sa), ...given.reply]
   announceEstablished(sa)
   payloads.push(...authLifetime(sa))
 
@@ -182,8 +186,17 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
  * peer authenticated in a way that the first does not want.
  * @throws Refusal AUTHENTICATION_FAILED
  */
-function* authenticate(sa: IkeSa, peerId: Identity, idr: Identity | undefined, peer: Proof): Script<Proof> {
-  const { core } = sa
+function* authenticate(
+  sa: IkeSa,
+  peerId: Identity,
+  idr: Identity | undefined,
+  peer: Proof,
+  notifies: readonly NPayload[],
+): Script<Proof> {
+  const { core, keys } = sa
+  assert(keys, 'IKE_AUTH comes after IKE_SA_INIT')
+  using unused = new DisposableStack()
+  unused.defer(() => forgetUnused(sa, keys))
   const { rdnMatching } = core.settings
   const possible = fitting(sa.candidates, idr, peerId, rdnMatching).filter((connection) =>
     couldHaveSelected(sa, connection.proposals),
@@ -208,7 +221,8 @@ function* authenticate(sa: IkeSa, peerId: Identity, idr: Identity | undefined, p
         ? idr
         : ourIdentity(sa, connection?.local[0])
     try {
-      yield* verify(sa, { id: peerId, certificates: peer.certificates, auth: peer.auth })
+      const auth = acceptPpk(sa, keys, notifies, peer.auth)
+      yield* verify(sa, { id: peerId, certificates: peer.certificates, auth })
       break
     } catch (error) {
       const next = others.shift()

@@ -28,6 +28,7 @@ import { describeMessage } from '../../wire/mnemonic.ts'
 import { EXCHANGE, NOTIFY, nameOf, TRANSFORM_TYPE } from '../../wire/numbers.ts'
 import type { NPayload, Payload } from '../../wire/payloads/index.ts'
 import { ShapeError, shape } from '../../wire/shape.ts'
+import { agreePpk, announcesPpk } from '../auth/ppk.ts'
 import { certificateRequest, readCertificateRequests, signatureHashes } from '../auth/signature.ts'
 import type { Core } from '../core.ts'
 import { assert, PeerRefused, Refusal } from '../errors.ts'
@@ -82,7 +83,7 @@ export function* initiate(sa: IkeSa): Script<void> {
         { type: 'Nonce', nonce: ni },
         ...capabilities(sa, connection),
       ],
-      (received) => acceptable(received, proposals, rules, wanted, groups, retries),
+      (received) => acceptable(received, proposals, rules, wanted, groups, retries, connection.ppkRequired),
     )
     const { N } = refusalShape(response.payloads)
     const asked = find(N, NOTIFY.COOKIE)
@@ -243,6 +244,7 @@ function acceptable(
   method: number,
   groups: readonly number[],
   retries: number,
+  ppkRequired: boolean,
 ): { failAfterMs: number; error: Error } | undefined {
   const { N } = refusalShape(received.payloads)
   const cookie = find(N, NOTIFY.COOKIE)
@@ -281,6 +283,10 @@ function acceptable(
   if (keyExchange(method)?.responderBytes !== KE.data.length)
     throw new Error('its key exchange data has a wrong length')
   if (spiRIn(received.bytes) === 0n) throw new Error('it has no responder SPI')
+  if (ppkRequired && !has(N, NOTIFY.USE_PPK)) {
+    // RFC 8784 §6: perhaps only a forged response lacks it.
+    return { failAfterMs: graceMs, error: new PeerRefused(0, 'PPK required, but the peer does not support it') }
+  }
   return undefined
 }
 
@@ -340,6 +346,7 @@ function capabilities(sa: IkeSa, connection: Connection | undefined, offered?: r
   if (additional && announce(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)) {
     payloads.push(notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED))
   }
+  if (announce(NOTIFY.USE_PPK) && announcesPpk(sa, connection)) payloads.push(notify(NOTIFY.USE_PPK))
   return payloads
 }
 
@@ -353,6 +360,7 @@ function learn(sa: IkeSa, notifies: readonly NPayload[]): void {
       hashes &&
       Array.from({ length: hashes.length >> 1 }, (_, i) => ((hashes[2 * i] ?? 0) << 8) | (hashes[2 * i + 1] ?? 0)),
   }
+  agreePpk(sa, notifies)
   // An initiator's hashes cover the addresses before it knew our SPI (RFC 7296 §2.23): SPIr is zero in the request.
   const spiR = sa.role === 'responder' ? 0n : sa.spiR
   const fake = (sa.connection ?? sa.candidates[0])?.encap ?? false

@@ -159,6 +159,8 @@ function successor(
   created.localId = old.localId
   created.remoteId = old.remoteId
   created.peer = old.peer
+  // RFC 8784 §3: not mixed in again; it is in SK_d, which the new keys come from.
+  created.ppk = old.ppk
   created.nat = old.nat
   return created
 }
