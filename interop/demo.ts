@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { runFolder } from './lab/cache.ts'
 import type { DemoEvent, DemoPlan } from './lab/demo-inside.ts'
-import { findGround, runInside } from './lab/guest.ts'
+import { findGround, type Ground, runInside } from './lab/guest.ts'
 import { rootFolder } from './lab/root.ts'
 
 const { values: options } = parseArgs({
@@ -20,10 +20,10 @@ process.exitCode = await demo()
 
 async function demo(): Promise<number> {
   const begin = Date.now()
-  const root = await rootFolder('strongswan', console.log)
-  const ground = findGround(root)
-  if (ground.kind === 'none') {
-    console.log(`The demo cannot run: this machine lacks ${ground.missing}.`)
+  const root = await rootFolder('strongswan', console.log).catch((error: Error) => error)
+  const ground: Ground = typeof root === 'string' ? findGround(root) : { kind: 'none', missing: root.message }
+  if (typeof root !== 'string' || ground.kind === 'none') {
+    console.log(`The demo cannot run; missing: ${ground.kind === 'none' ? ground.missing : ''}`)
     return 1
   }
   console.log(

@@ -26,33 +26,53 @@ if (options.list) {
   process.exitCode = await main(chosen)
 }
 
-async function main(chosen: readonly Scenario[]): Promise<number> {
+async function main(wanted: readonly Scenario[]): Promise<number> {
   const report = (line: string): void => console.log(line)
-  const root = await rootFolder('strongswan', report)
-  const wantsLibreswan = chosen.some(({ peer }) => peer === 'libreswan')
-  const libreswan = wantsLibreswan ? { libreswan: await rootFolder('libreswan', report) } : {}
-  const ground = findGround(root)
-  if (ground.kind === 'none') {
-    console.log(`no scenario can run: this machine lacks ${ground.missing}`)
+  const root = await rootFolder('strongswan', report).catch((error: Error) => error)
+  const ground: Ground = typeof root === 'string' ? findGround(root) : { kind: 'none', missing: root.message }
+  if (typeof root !== 'string' || ground.kind === 'none') {
+    console.log(
+      `0 passed, 0 failed, ${wanted.length} skipped: nothing can run; missing: ${ground.kind === 'none' ? ground.missing : ''}`,
+    )
     return 1
   }
+  const { libreswan, reason } = await libreswanRoot(wanted, report)
+  const chosen = wanted.filter(({ peer }) => peer !== 'libreswan' || libreswan !== undefined)
+  const skipped = wanted.length - chosen.length
   console.log(
     `${chosen.length} scenarios on ${ground.kind === 'host' ? 'the kernel of this machine' : 'user-mode Linux'}`,
   )
   const work = runFolder('interop')
+  const folders = { root, work, ...(libreswan ? { libreswan } : {}) }
   const ours = options['peer-only'] ? 'strongswan' : 'sallyport'
   const results = await runAll(
     ground,
-    { root, ...libreswan, work },
+    folders,
     { names: [], ours, limitMs: 60_000, keep: options.keep ?? false },
     chosen,
   )
   const failed = [...results.values()].filter((failure) => failure !== undefined).length
-  console.log(`${results.size - failed} passed, ${failed} failed`)
+  const notRun = chosen.length - results.size
+  if (skipped > 0) console.log(`skipped what needs libreswan: ${reason}`)
+  const more = skipped + notRun > 0 ? `, ${skipped + notRun} skipped` : ''
+  console.log(`${results.size - failed} passed, ${failed} failed${more}`)
   for (const part of ['checkout', 'compile-cache']) rmSync(join(work, part), { recursive: true, force: true })
   if (failed === 0 && !options.keep) rmSync(work, { recursive: true, force: true })
   else console.log(`logs, captures and kernel contents: ${join(work, 'logs')}`)
-  return failed === 0 ? 0 : 1
+  return failed === 0 && skipped + notRun === 0 ? 0 : 1
+}
+
+/** The libreswan root, if a scenario wants it and it can be built. */
+async function libreswanRoot(
+  wanted: readonly Scenario[],
+  report: (line: string) => void,
+): Promise<{ readonly libreswan?: string; readonly reason?: string }> {
+  if (!wanted.some(({ peer }) => peer === 'libreswan')) return {}
+  try {
+    return { libreswan: await rootFolder('libreswan', report) }
+  } catch (error) {
+    return { reason: error instanceof Error ? error.message : String(error) }
+  }
 }
 
 /** Runs all chosen scenarios; if the guest falls silent it is started anew with those that remain. */
