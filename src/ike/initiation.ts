@@ -16,7 +16,11 @@ import type { IkeSa } from './ike-sa.ts'
  */
 export function initiate(core: Core, connection: Connection, plan: ChildPlan, remote?: string): IkeSa {
   const sa = reusable(core, connection, remote)
-  if (sa === undefined) return connect(core, connection, plan, remote)
+  if (sa === undefined) {
+    // RFC 7296 §3.15.4: an IKE SA that got no address is deleted, and all is tried from the start.
+    for (const other of ofConnection(core, connection)) if (other.virtualIps.missing) closeSa(other)
+    return connect(core, connection, plan, remote)
+  }
   plan.begun(sa)
   const { config } = plan
   const existing = [...sa.children.values()].find(
@@ -50,14 +54,19 @@ export function createChild(sa: IkeSa, plan: ChildPlan): void {
 /** An IKE SA of an equal connection that can take another child (CHARON 2.2). */
 export function reusable(core: Core, connection: Connection, remote?: string): IkeSa | undefined {
   if (!core.settings.reuseIkeSa) return undefined
-  return [...core.sas.values()].find(
+  return ofConnection(core, connection).find(
     (sa) =>
       (sa.state === 'ESTABLISHED' ||
         sa.state === 'REKEYING' ||
         (sa.state === 'CONNECTING' && sa.role === 'initiator')) &&
-      sa.connection !== undefined &&
-      (remote === undefined || sa.remote.address === remote) &&
-      (sa.connection === connection || sameConnection(sa.connection, connection)),
+      !sa.virtualIps.missing &&
+      (remote === undefined || sa.remote.address === remote),
+  )
+}
+
+function ofConnection(core: Core, connection: Connection): IkeSa[] {
+  return [...core.sas.values()].filter(
+    (sa) => sa.connection !== undefined && (sa.connection === connection || sameConnection(sa.connection, connection)),
   )
 }
 

@@ -26,6 +26,10 @@ export class VirtualIps {
   readonly installed: string[] = []
   /** The peer's, from our pools. */
   readonly leases: Lease[] = []
+  /** We asked for an address, and have none. */
+  missing = false
+  /** The peer began the IKE SA, and our connection has pools: no child for it without an address. */
+  required = false
 
   get remote(): string[] {
     return this.leases.map(({ address }) => address)
@@ -43,7 +47,11 @@ export function requestAddresses({ connection }: IkeSa): Payload[] {
 export function* takeAddresses(sa: IkeSa, CP: CPPayload | undefined): Script<void> {
   const { core, connection, virtualIps } = sa
   const asked = connection?.vips ?? []
-  if (CP?.cfgType !== CFG_TYPE.REPLY || asked.length === 0) return
+  if (asked.length === 0) return
+  if (CP?.cfgType !== CFG_TYPE.REPLY) {
+    virtualIps.missing = true
+    return
+  }
   const { addresses, nameServers } = configurationIn(CP)
   const { installVirtualIp, installVirtualIpOn } = core.settings
   const out = yield* kernel({ kind: 'route-lookup', remote: sa.remote.address, local: sa.local.address })
@@ -73,6 +81,7 @@ export function* takeAddresses(sa: IkeSa, CP: CPPayload | undefined): Script<voi
     core.log('IKE', 1, `installing new virtual IP ${address}`, sa)
     virtualIps.local.push(address)
   }
+  virtualIps.missing = virtualIps.local.length === 0
   core.nameServers.add(
     virtualIps,
     nameServers
@@ -86,7 +95,7 @@ export function* takeAddresses(sa: IkeSa, CP: CPPayload | undefined): Script<voi
  * @throws Refusal when the connection wants a virtual IP and there is none
  */
 export function requireAddresses(sa: IkeSa): void {
-  if ((sa.connection?.vips.length ?? 0) === 0 || sa.virtualIps.local.length > 0) return
+  if (!sa.virtualIps.missing) return
   sa.core.alert('vip-failure', sa)
   throw new Refusal(NOTIFY.INTERNAL_ADDRESS_FAILURE, negotiationFailed)
 }
@@ -104,6 +113,7 @@ export interface GivenAddresses {
 export function giveAddresses(sa: IkeSa, CP: CPPayload | undefined): GivenAddresses {
   const { core, connection, remoteId, virtualIps } = sa
   assert(connection && remoteId, 'the peer is authenticated')
+  virtualIps.required = connection.pools.length > 0
   if (CP?.cfgType !== CFG_TYPE.REQUEST) return { reply: [] }
   const who = formatIdentity(remoteId)
   const wishes = wishesIn(CP).slice(0, mostAddresses)
@@ -133,11 +143,8 @@ export function giveAddresses(sa: IkeSa, CP: CPPayload | undefined): GivenAddres
  * @throws Refusal FAILED_CP_REQUIRED (§3.15.4)
  */
 export function requireRequest(sa: IkeSa): void {
-  const { core, connection, virtualIps } = sa
-  // Only who begins an IKE SA can ask: when that was us, the peer is no client.
-  if (sa.role === 'initiator' || connection === undefined || connection.pools.length === 0) return
-  if (virtualIps.leases.length > 0) return
-  core.alert('vip-failure', sa)
+  if (!sa.virtualIps.required || sa.virtualIps.leases.length > 0) return
+  sa.core.alert('vip-failure', sa)
   throw new Refusal(NOTIFY.FAILED_CP_REQUIRED, 'expected a virtual IP request, sending FAILED_CP_REQUIRED')
 }
 

@@ -167,6 +167,17 @@ scenario('a gateway with pools begins: nobody is asked for anything', () => {
   world.settle()
   sameSingleChild(world)
   assert.deepEqual(vips(world), { local: [], remote: [], there: [] })
+  // Nor is it later, when the client has become the original initiator of the successor (§2.18).
+  for (const select of [{ ike: 'lab' }, { child: 'net' }]) {
+    world.left.command({ kind: 'rekey', select, reauth: false })
+    world.settle()
+  }
+  world.left.command({ kind: 'terminate', select: { child: 'net' }, force: false, timeoutMs: 0 })
+  world.settle()
+  initiate(world)
+  world.settle()
+  world.wait(10)
+  sameSingleChild(world)
 })
 
 scenario('a gateway that grants the selectors as they were: ours are what the virtual IP is', () => {
@@ -240,6 +251,37 @@ for (const side of ['left', 'right'] as const) {
     }
     terminate(world)
     world.wait(60)
+    nothingLeaks(world)
+  })
+}
+
+/**
+ *   IKE_SA_INIT, IKE_AUTH {CP(CFG_REQUEST)}  -->  <--  {CP(CFG_REPLY(10.77.0.1))}      the address of the old IKE SA
+ *   HDR, SK {D}  -->  <--                                                             on the old one
+ */
+for (const nat of [undefined, 'left'] as const) {
+  scenario(`reauthentication keeps the address${nat ? ', behind a NAT' : ''}`, () => {
+    const dns = [{ name: 'dns', values: ['10.2.0.53'] }]
+    const world = established(roadWarrior({ pools: [{ ...v4Pool, attributes: dns }], ...(nat && { nat }) }))
+    const before = onlySa(world.left).uniqueId
+    world.left.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: true })
+    let most = 0
+    for (let i = 0; i < 50; i++) {
+      world.finishJobs()
+      most = Math.max(most, world.left.kernel.addedAddresses.length)
+      assert.deepEqual([...new Set(world.left.kernel.addedAddresses)], ['10.77.0.1'])
+      if (world.net.flights.length === 0) break
+      world.deliver()
+    }
+    world.wait(30)
+    assert.equal(most, 2)
+    assert.notEqual(onlySa(world.left).uniqueId, before)
+    sameSingleChild(world)
+    assert.deepEqual(vips(world), { local: ['10.77.0.1'], remote: ['10.77.0.1'], there: ['10.77.0.1'] })
+    assert.equal(poolOf(world.right), '1 / 0 / 254')
+    assert.equal(world.left.nameServers.length, 1)
+    logged(world.right, "reassigning online lease to 'left.lab'")
+    terminate(world)
     nothingLeaks(world)
   })
 }

@@ -1,7 +1,7 @@
 /** A client on the left that asks for virtual IPs, and a gateway on the right with pools for it. */
 import type { Pool } from '../../src/config/pools.ts'
 import { dynamic, places, subnet } from './connection.ts'
-import type { PairOptions, Side } from './pair.ts'
+import { addressOf, type PairOptions, type Side } from './pair.ts'
 
 export const v4Pool: Pool = pool('p4', '10.77.0.1', 254)
 export const v6Pool: Pool = pool('p6', 'fec7::1', 254)
@@ -37,7 +37,7 @@ export function roadWarrior(options: RoadWarriorOptions = {}): PairOptions {
       connection: { vips, ...left?.connection },
       child: { localTs: [dynamic()], remoteTs: networks, ...left?.child },
       // The host itself is the client: it has nothing behind it.
-      kernel: { addresses: [(rest.outer ?? 4) === 6 ? places.left[6] : places.left[4]], ...left?.kernel },
+      kernel: { addresses: [addressOf('left', rest)], ...left?.kernel },
     },
     right: {
       ...right,
