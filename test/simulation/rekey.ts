@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import type { ConfiguredProposal } from '../../src/config/connection.ts'
 import { KE, TRANSFORM_TYPE } from '../../src/wire/numbers.ts'
-import { espProposal } from './connection.ts'
+import { child, espProposal, subnet } from './connection.ts'
 import { carries, nothingLeaks, onlySa, sameSingleChild } from './expect.ts'
 import type { Host } from './host.ts'
 import type { Flight } from './network.ts'
+import { established, type PairOptions } from './pair.ts'
 import type { World } from './world.ts'
 
 export type What = 'child' | 'IKE SA'
@@ -110,4 +111,21 @@ export function bringUp(world: World): void {
 /** Events of this kind that a host has raised. */
 export function eventsOf(host: Host, kind: 'child-rekey' | 'ike-rekey' | 'child-updown' | 'ike-updown'): unknown[] {
   return host.events.filter((event) => event.kind === kind)
+}
+
+/** `net` is up between the first subnets of both sides; `more`, between the second ones, is not. */
+export function twoChildren({ esp = [espProposal()] }: Pick<PairOptions, 'esp'> = {}): World {
+  const children = (side: 1 | 2) =>
+    ['net', 'more'].map((name, i) =>
+      child({
+        name,
+        espProposals: esp,
+        localTs: [subnet(`10.${side}.${i}.0/24`)],
+        remoteTs: [subnet(`10.${3 - side}.${i}.0/24`)],
+      }),
+    )
+  return established({
+    left: { connection: { children: children(1) } },
+    right: { connection: { children: children(2) } },
+  })
 }
