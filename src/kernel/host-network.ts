@@ -1,4 +1,12 @@
-import { findPath, interfaceIndex, interfaceName, isWithin, localAddresses, type Path } from '../net/addresses.ts'
+import {
+  findPath,
+  interfaceIndex,
+  interfaceName,
+  isWithin,
+  localAddresses,
+  type Path,
+  reachableAddresses,
+} from '../net/addresses.ts'
 import {
   changeAddress,
   changeRoute,
@@ -55,6 +63,12 @@ export class HostNetwork {
       ...(name === undefined ? {} : { interface: name }),
       ...(localWithin === undefined ? {} : { localWithin }),
     }
+  }
+
+  /** Where a peer could reach this host: not at the addresses that we added, which are behind a tunnel. */
+  async reachable(): Promise<KernelResults['local-addresses']> {
+    const addresses = await reachableAddresses(this.#netlink)
+    return addresses.filter((address) => !this.#addresses.get(address)?.ours)
   }
 
   /** A route that is there already is not ours and stays. */

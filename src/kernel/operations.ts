@@ -163,6 +163,8 @@ export type KernelOperation =
       readonly local?: string
       readonly within?: { readonly address: string; readonly prefix: number }
     }
+  /** The addresses at which a peer could reach this host; those of `add-address` are not among them. */
+  | { readonly kind: 'local-addresses' }
   | { readonly kind: 'add-route'; readonly route: KernelRoute }
   | { readonly kind: 'delete-route'; readonly route: KernelRoute }
   /** An address for this host alone; it stays until each user has deleted it, and one that was there before for ever. */
@@ -189,6 +191,7 @@ export interface KernelResults {
     /** A local address inside `within`, if there is one. */
     readonly localWithin?: string
   }
+  readonly 'local-addresses': readonly string[]
   readonly 'add-route': undefined
   readonly 'delete-route': undefined
   readonly 'add-address': undefined

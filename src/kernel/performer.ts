@@ -164,6 +164,7 @@ class NetlinkKernel implements Kernel {
       return undefined
     },
     'route-lookup': (operation) => this.#network.lookup(operation),
+    'local-addresses': () => this.#network.reachable(),
     'add-route': (operation) => this.#network.addRoute(operation),
     'delete-route': (operation) => this.#network.deleteRoute(operation),
     'add-address': (operation) => this.#network.addAddress(operation),

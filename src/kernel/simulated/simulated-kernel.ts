@@ -145,6 +145,8 @@ export class SimulatedKernel {
         return undefined
       case 'route-lookup':
         return this.#routeLookup(operation)
+      case 'local-addresses':
+        return [...this.#addresses]
       case 'add-route': {
         const text = routeText(operation.route)
         if (this.#routes.some((route) => routeText(route) === text)) throw new KernelError('add-route', 'EEXIST')
