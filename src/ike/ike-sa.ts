@@ -86,6 +86,8 @@ export class IkeSa {
   intermediate: IntermediateAuth | undefined
   /** The keys before the last IKE_INTERMEDIATE: they protect requests of the peer up to and with `lastId`. */
   replacedKeys: { readonly keys: IkeKeys; readonly lastId: number } | undefined
+  /** As initiator: the peer accepts IKE_AUTH without a Child SA (RFC 6023). */
+  childlessSupported = false
   /** Whether both sides have announced USE_PPK, and whether a PPK is in the keys (RFC 8784). */
   ppk: 'none' | 'agreed' | 'used' = 'none'
   /** The IKE_SA_INIT request as last sent; the one that was answered becomes part of `init`. */

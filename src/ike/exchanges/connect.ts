@@ -6,6 +6,7 @@ import type { ChildPlan } from '../child-plan.ts'
 import type { Core } from '../core.ts'
 import { assert, ExchangeTimeout, LocalFailure, PeerRefused, Refusal } from '../errors.ts'
 import { IkeSa, type Task } from '../ike-sa.ts'
+import { createChild } from '../initiation.ts'
 import { kernel, run, type Script } from '../script.ts'
 import * as ikeAuth from './ike-auth.ts'
 import * as ikeIntermediate from './ike-intermediate.ts'
@@ -74,8 +75,10 @@ function* setUp(sa: IkeSa, plan: ChildPlan | undefined): Script<void> {
     core.log('IKE', 0, `initiating IKE_SA ${sa.name} to ${sa.remote.address}`, sa)
     try {
       yield* ikeSaInit.initiate(sa)
+      const first = inIkeAuth(sa, connection, plan)
       yield* ikeIntermediate.initiate(sa)
-      yield* ikeAuth.initiate(sa, plan)
+      yield* ikeAuth.initiate(sa, first)
+      if (plan !== undefined && first === undefined) createChild(sa, plan)
       return
     } catch (error) {
       if (!(error instanceof ExchangeTimeout) || sa.state === 'ESTABLISHED') throw error
@@ -86,6 +89,17 @@ function* setUp(sa: IkeSa, plan: ChildPlan | undefined): Script<void> {
       sa.moveTo({ ...sa.local, port }, { ...sa.remote, port: connection.remotePort || 500 })
     }
   }
+}
+
+/**
+ * The child that IKE_AUTH asks for: none in a childless initiation (RFC 6023), which the peer must have announced.
+ * @throws PeerRefused when it has not, and we want no other
+ */
+function inIkeAuth(sa: IkeSa, { childless }: Connection, plan: ChildPlan | undefined): ChildPlan | undefined {
+  if (plan !== undefined && (childless === 'allow' || childless === 'never')) return plan
+  if (sa.childlessSupported) return undefined
+  if (plan !== undefined && childless === 'prefer') return plan
+  throw new PeerRefused(0, 'peer does not support childless IKE_SA initiation')
 }
 
 /** Resolves the peer's name and asks the kernel from which address it would go there. */

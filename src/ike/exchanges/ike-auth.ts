@@ -152,6 +152,10 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     sa,
   )
   const proof = yield* authenticate(sa, peerId, idr, { certificates: CERT, auth: AUTH }, N)
+  if (SA === undefined && sa.connection?.childless === 'never') {
+    const message = 'the peer wants no CHILD_SA in IKE_AUTH, which childless = never does not allow'
+    throw new Refusal(NOTIFY.INVALID_SYNTAX, message, { endsSa: true })
+  }
   const { localId } = sa
   assert(localId, 'a connection is selected')
   enforceUniqueness(sa, N)
@@ -167,6 +171,9 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   const { ni, nr } = sa.init
   try {
     if (given.failure !== undefined) throw given.failure
+    if (sa.connection?.childless === 'force') {
+      throw new Refusal(NOTIFY.NO_PROPOSAL_CHOSEN, 'childless = force: no CHILD_SA in IKE_AUTH')
+    }
     const { child, proposal, selectors } = yield* grant(sa, { SA, TSi, TSr, N }, { ni, nr }, true)
     sa.whenAnswered(() => announceUp(sa, child))
     return [...payloads, ...proposal, ...selectors]

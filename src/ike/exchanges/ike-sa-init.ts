@@ -346,6 +346,10 @@ function capabilities(sa: IkeSa, connection: Connection | undefined, offered?: r
   if (additional && announce(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)) {
     payloads.push(notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED))
   }
+  // RFC 6023 §3: only a responder says so.
+  if (sa.role === 'responder' && connection?.childless !== 'never') {
+    payloads.push(notify(NOTIFY.CHILDLESS_IKEV2_SUPPORTED))
+  }
   if (announce(NOTIFY.USE_PPK) && announcesPpk(sa, connection)) payloads.push(notify(NOTIFY.USE_PPK))
   return payloads
 }
@@ -360,6 +364,7 @@ function learn(sa: IkeSa, notifies: readonly NPayload[]): void {
       hashes &&
       Array.from({ length: hashes.length >> 1 }, (_, i) => ((hashes[2 * i] ?? 0) << 8) | (hashes[2 * i + 1] ?? 0)),
   }
+  sa.childlessSupported = has(notifies, NOTIFY.CHILDLESS_IKEV2_SUPPORTED)
   agreePpk(sa, notifies)
   // An initiator's hashes cover the addresses before it knew our SPI (RFC 7296 §2.23): SPIr is zero in the request.
   const spiR = sa.role === 'responder' ? 0n : sa.spiR
