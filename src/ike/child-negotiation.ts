@@ -8,6 +8,7 @@ import { formatProposal } from '../config/proposals.ts'
 import { type ChildKeys, childKeymat } from '../crypto/keys.ts'
 import type { Secret } from '../crypto/secret.ts'
 import type { SaMode } from '../kernel/operations.ts'
+import type { Path } from '../wire/endpoint.ts'
 import { NOTIFY, nameOf, PROTOCOL, TRANSFORM_TYPE } from '../wire/numbers.ts'
 import type {
   AddressSelector,
@@ -28,18 +29,21 @@ import type { IkeSa } from './ike-sa.ts'
 import { errorIn, has, notify } from './notifies.ts'
 import { accepted, childSuiteOf, proposalOf, type Selected, type SelectionRules, select } from './proposals.ts'
 import { kernel, type Script } from './script.ts'
-import { packetSelectors, within } from './selectors.ts'
+import { packetSelectors, pairs, within } from './selectors.ts'
 import { ikeSaView } from './views.ts'
 import { localSelectors, remoteSelectors, requireRequest } from './virtual-ips.ts'
 
 /** An SPI that the kernel keeps for us until a Child SA takes it; disposed, it is given back. */
 export class ReservedSpi implements Disposable {
   readonly spi: number
+  /** The addresses that the kernel keeps it for. */
+  readonly at: Path
   readonly #release: () => void
   #taken = false
 
-  constructor(spi: number, release: () => void) {
+  constructor(spi: number, at: Path, release: () => void) {
     this.spi = spi
+    this.at = at
     this.#release = release
   }
 
@@ -104,7 +108,7 @@ export function* reserveSpi(sa: IkeSa, protocol: 'ESP' | 'AH'): Script<ReservedS
     { kind: 'allocate-spi', protocol, source: remote.address, destination: local.address, reqid: 0, min, max },
     release,
   )
-  return new ReservedSpi(allocated.spi, () => release(allocated))
+  return new ReservedSpi(allocated.spi, { local, remote }, () => release(allocated))
 }
 
 /**
@@ -179,7 +183,8 @@ export function* conclude(
   // What was asked for before the virtual IP was known may have been granted as it was (§2.19).
   const hasVirtualIp = draft.old === undefined && sa.virtualIps.local.length > 0
   const localTs = hasVirtualIp ? narrow(answeredTs, localSelectors(sa, config.localTs)) : answeredTs
-  if (!within(localTs, draft.localTs) || !within(remoteTs, draft.remoteTs)) {
+  const usable = pairs(localTs, remoteTs).length > 0
+  if (!usable || !within(localTs, draft.localTs) || !within(remoteTs, draft.remoteTs)) {
     throw new Refusal(
       NOTIFY.TS_UNACCEPTABLE,
       `traffic selectors ${formatSelectors(localTs)} === ${formatSelectors(remoteTs)} are not within ours, no CHILD_SA built`,
@@ -301,7 +306,8 @@ function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: boolean, ol
     const theirHost = translated ? hostsIn(offeredRemote) : []
     const localTs = narrow(offeredLocal, ourLocal)
     const remoteTs = narrow(offeredRemote, [...ourRemote, ...theirHost])
-    if (localTs.length === 0 || remoteTs.length === 0) return []
+    // Selectors of two families alone would be an SA that no packet can use.
+    if (pairs(localTs, remoteTs).length === 0) return []
     return [{ config, localTs, remoteTs, score: exactness(offeredLocal, localTs) + exactness(offeredRemote, remoteTs) }]
   })
   fits.sort((a, b) => b.score - a.score)
@@ -375,7 +381,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   })
   const taken = spi.take() // from here on `uninstall` removes the reserved state with the rest
   try {
-    yield* child.install(sa, { ours, theirs }, deferOutbound)
+    yield* child.install(sa, { ours, theirs }, deferOutbound, spi.at)
   } catch (error) {
     core.log(
       'IKE',

@@ -1,4 +1,5 @@
 /** A Child SA: the pair of ESP (or AH) states that an exchange made, with the policies and routes that lead to them. */
+import { isDeepStrictEqual } from 'node:util'
 import type { ChildConfig } from '../config/connection.ts'
 import type { ChildKeys } from '../crypto/keys.ts'
 import type { Secret } from '../crypto/secret.ts'
@@ -6,6 +7,7 @@ import type {
   KernelPolicy,
   KernelRoute,
   KernelSa,
+  KernelSelector,
   Mark,
   PolicyDirection,
   SaCrypto,
@@ -15,12 +17,14 @@ import type {
   SaProtocol,
 } from '../kernel/operations.ts'
 import { familyOf } from '../wire/address.ts'
+import type { Path } from '../wire/endpoint.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
 import type { AnsweredRekey, FollowUps } from './collisions.ts'
 import type { Core } from './core.ts'
 import { Defect } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
 import type { ChildSuite, Selected } from './proposals.ts'
+import { readdressed } from './relocation.ts'
 import { kernel, type Script } from './script.ts'
 import { enclosingSubnet, kernelSelector, pairs, policyPriority } from './selectors.ts'
 import type { Timer } from './timers.ts'
@@ -49,7 +53,7 @@ export class ChildSa {
   readonly spiIn: number
   readonly spiOut: number
   readonly protocol: SaProtocol
-  readonly agreement: ChildAgreement
+  agreement: ChildAgreement
   state: ChildSaState = 'CREATED'
   /** Our own request to delete it is on its way. */
   deleteSent = false
@@ -114,16 +118,18 @@ export class ChildSa {
    * `uninstall` can take back whatever there is when something fails or the script ends in between.
    * @param deferOutbound the outbound state waits for `enableOutbound`: as responder of a rekeying, because the peer
    * cannot receive on it before it has our answer (RFC 7296 §2.8), and for an SA that is redundant from the beginning
+   * @param at where the SPI was reserved: states are made there and then follow the IKE SA
    * @throws KernelError
    */
   *install(
     sa: IkeSa,
     keys: { readonly ours: ChildKeys; readonly theirs: ChildKeys },
     deferOutbound = false,
+    at: Path = sa,
   ): Script<void> {
     this.state = 'INSTALLING'
     this.lifetime = drawLifetime(sa.core, this.config)
-    const states = kernelSas(sa, this, keys)
+    const states = kernelSas(sa, this, keys, at)
     this.#in = states.in
     yield* kernel({ kind: 'install-sa', sa: states.in, larval: true })
     if (deferOutbound) {
@@ -140,6 +146,7 @@ export class ChildSa {
       }
       yield* this.#installRoutes(sa)
     }
+    yield* this.move(sa)
     this.state = 'INSTALLED'
     this.installedAtMs = sa.core.now
   }
@@ -219,23 +226,59 @@ export class ChildSa {
     core.kernel({ kind: 'delete-sa', id: idOf(state) }, sa, () => wipe(state))
   }
 
-  /** Moves both states to the SA's present addresses and ports; the policies follow when the addresses changed. */
+  /** Whether the states are where the IKE SA is. */
+  isAt(sa: IkeSa): boolean {
+    return this.#in === undefined || isDeepStrictEqual(this.#in, relocated(this.#in, sa, this.agreement))
+  }
+
+  /**
+   * Moves both states to the SA's present addresses and ports; policies and routes follow when the addresses changed.
+   * What is new is remembered before the kernel has it: whoever removes the child meanwhile removes it by its new name.
+   * @throws KernelError
+   */
   *move(sa: IkeSa): Script<void> {
-    if (this.#deferred !== undefined) this.#deferred = relocated(this.#deferred, sa)
-    for (const direction of ['in', 'out'] as const) {
-      const before = direction === 'in' ? this.#in : this.#out
-      if (before === undefined) continue
-      const after = relocated(before, sa)
-      yield* kernel({ kind: 'move-sa', id: idOf(before), sa: after })
-      if (direction === 'in') this.#in = after
-      else this.#out = after
+    if (this.#in === undefined || this.isAt(sa)) return
+    const { core, local, remote } = sa
+    const { localTs, remoteTs } = this.agreement
+    this.agreement = {
+      ...this.agreement,
+      localTs: readdressed(localTs, this.#in.destination, local.address),
+      remoteTs: readdressed(remoteTs, this.#in.source, remote.address),
+    }
+    if (this.#deferred !== undefined) this.#deferred = relocated(this.#deferred, sa, this.agreement)
+    const [before, out] = [this.#in, this.#out]
+    this.#in = relocated(before, sa, this.agreement)
+    if (out !== undefined) this.#out = relocated(out, sa, this.agreement)
+    yield* kernel({ kind: 'move-sa', id: idOf(before), sa: this.#in })
+    if (out !== undefined && this.#out !== undefined) {
+      yield* kernel({ kind: 'move-sa', id: idOf(out), sa: this.#out })
     }
     if (this.#policies.length === 0) return
-    // In place, never removed and added: between the two a packet would leave in clear.
-    for (const policy of policiesOf(sa.local.address, sa.remote.address, this, this.reqid, false)) {
-      const operation = sa.core.policies.update(policy, this)
+    // The new ones first, and in place where the selectors are the same: in between a packet would leave in clear.
+    const old = this.#policies.splice(0)
+    const wanted = policiesOf(local.address, remote.address, this, this.reqid, false)
+    this.#policies.push(...wanted)
+    const replaced = old.filter((policy) => !wanted.some((other) => samePolicy(policy, other)))
+    using afterwards = new DisposableStack()
+    afterwards.defer(() => {
+      for (const policy of replaced) core.policies.perform(core.policies.remove(policy, this))
+    })
+    for (const policy of wanted) {
+      if (!this.#policies.includes(policy)) return // removed meanwhile
+      const operation = core.policies.update(policy, this)
       if (operation?.kind === 'install-policy') yield* kernel(operation)
     }
+    yield* this.#moveRoutes(sa)
+  }
+
+  /** The way to the peer is another one: so are the routes into the tunnel. */
+  *#moveRoutes(sa: IkeSa): Script<void> {
+    const { policies } = sa.core
+    if (this.#routes.length === 0) return
+    const wanted = yield* routesFor(sa.core, sa.local.address, sa.remote.address, this.agreement)
+    if (this.#policies.length === 0 || isDeepStrictEqual(wanted, this.#routes)) return
+    for (const route of this.#routes.splice(0)) policies.perform(policies.removeRoute(route, this))
+    yield* this.#installRoutes(sa)
   }
 }
 
@@ -365,9 +408,10 @@ function kernelSas(
   sa: IkeSa,
   child: ChildSa,
   keys: { readonly ours: ChildKeys; readonly theirs: ChildKeys },
+  { local, remote }: Path,
 ): { in: KernelSa; out: KernelSa } {
   const { config, agreement, reqid, protocol } = child
-  const { suite, mode, localTs, remoteTs } = agreement
+  const { suite, mode } = agreement
   const encapsulated = sa.udpEncapsulation
   const common = {
     protocol,
@@ -381,16 +425,10 @@ function kernelSas(
     ...(config.hwOffload !== 'no' && { hwOffload: config.hwOffload }),
     ...(typeof config.tfcPadding === 'number' && config.tfcPadding > 0 && { tfcPadding: config.tfcPadding }),
   }
-  const { local, remote } = sa
-  const [pair] = pairs(localTs, remoteTs)
-  const selectorOf = (out: boolean) =>
-    mode === 'transport' && pair !== undefined
-      ? {
-          selector: out
-            ? kernelSelector(pair.local, pair.remote, pair.protocol)
-            : kernelSelector(pair.remote, pair.local, pair.protocol),
-        }
-      : {}
+  const selectorOf = (direction: KernelSa['direction']) => {
+    const selector = mode === 'transport' ? stateSelector(agreement, direction) : undefined
+    return selector && { selector }
+  }
   const ifIdIn = plainNumber(config.ifIdIn)
   const ifIdOut = plainNumber(config.ifIdOut)
   const markIn = config.markInSa ? plainMark(config.markIn) : undefined
@@ -406,7 +444,7 @@ function kernelSas(
       destination: local.address,
       crypto: saCrypto(suite, keys.theirs),
       replayWindow: config.replayWindow ?? sa.core.settings.replayWindow,
-      ...selectorOf(false),
+      ...selectorOf('in'),
       ...(encapsulated && { encapsulation: { sourcePort: remote.port, destinationPort: local.port } }),
       ...(markIn && { mark: markIn }),
       ...(setMarkIn && { outputMark: setMarkIn }),
@@ -420,7 +458,7 @@ function kernelSas(
       destination: remote.address,
       crypto: saCrypto(suite, keys.ours),
       replayWindow: suite.esn ? (config.replayWindow ?? sa.core.settings.replayWindow) : 0,
-      ...selectorOf(true),
+      ...selectorOf('out'),
       ...(encapsulated && { encapsulation: { sourcePort: local.port, destinationPort: remote.port } }),
       ...(markOut && { mark: markOut }),
       ...(setMarkOut && { outputMark: setMarkOut }),
@@ -429,13 +467,31 @@ function kernelSas(
   }
 }
 
-function relocated(state: KernelSa, sa: IkeSa): KernelSa {
-  const { encapsulation: _, ...rest } = state
+/** The selector of a transport-mode state. */
+function stateSelector(
+  { localTs, remoteTs }: ChildAgreement,
+  direction: KernelSa['direction'],
+): KernelSelector | undefined {
+  const [pair] = pairs(localTs, remoteTs)
+  if (pair === undefined) return undefined
+  return direction === 'out'
+    ? kernelSelector(pair.local, pair.remote, pair.protocol)
+    : kernelSelector(pair.remote, pair.local, pair.protocol)
+}
+
+function samePolicy(a: KernelPolicy, b: KernelPolicy): boolean {
+  return a.direction === b.direction && isDeepStrictEqual(a.selector, b.selector)
+}
+
+function relocated(state: KernelSa, sa: IkeSa, agreement: ChildAgreement): KernelSa {
+  const { encapsulation: _, selector: before, ...rest } = state
   const [from, to] = state.direction === 'in' ? [sa.remote, sa.local] : [sa.local, sa.remote]
+  const selector = before && stateSelector(agreement, state.direction)
   return {
     ...rest,
     source: from.address,
     destination: to.address,
+    ...(selector && { selector }),
     ...(sa.udpEncapsulation && { encapsulation: { sourcePort: from.port, destinationPort: to.port } }),
   }
 }

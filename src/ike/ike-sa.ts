@@ -2,7 +2,7 @@
 import type { Connection } from '../config/connection.ts'
 import type { IkeKeys, IkeSuite } from '../crypto/keys.ts'
 import type { Identity } from '../pki/identity.ts'
-import { type Endpoint, formatEndpoint } from '../wire/endpoint.ts'
+import { type Endpoint, formatEndpoint, type Path, sameEndpoint } from '../wire/endpoint.ts'
 import type { Header } from '../wire/header.ts'
 import { EXCHANGE, nameOf } from '../wire/numbers.ts'
 import type { Payload } from '../wire/payloads/index.ts'
@@ -16,9 +16,11 @@ import { sendOnSuccessor } from './exchanges/rekey-child-sa.ts'
 import { Reassembly } from './fragments.ts'
 import { watch } from './liveness.ts'
 import { logGenerating, logParsed, open, protect, type Readable } from './messages.ts'
+import type { Mobike } from './mobike.ts'
 import { type NatState, noNat } from './nat.ts'
 import type { Selected } from './proposals.ts'
 import { refusalFor } from './refuse.ts'
+import { moveChildren } from './relocation.ts'
 import { responders } from './responders.ts'
 import { Process, type Waiter } from './runner.ts'
 import type { Accept, Aside, Received, ReplyEffect, RequestEffect, RunEffect, Script, SleepEffect } from './script.ts'
@@ -26,7 +28,7 @@ import type { Timer } from './timers.ts'
 import type { IkeSaState } from './view.ts'
 import { ikeSaView } from './views.ts'
 import { passAddresses, releaseAddresses, VirtualIps } from './virtual-ips.ts'
-import { RequestWindow, ResponseWindow, retransmitDelayMs } from './window.ts'
+import { type Outstanding, RequestWindow, ResponseWindow, retransmitDelayMs } from './window.ts'
 
 /** Work of our own on an IKE SA: one at a time, in the order of the queue. */
 export interface Task {
@@ -39,6 +41,8 @@ export interface Task {
   readonly done?: () => void
   /** The child this is about, to find duplicates. */
   readonly child?: string
+  /** Goes before all others that have not begun. */
+  readonly urgent?: boolean
 }
 
 /** What the peer announced in IKE_SA_INIT. */
@@ -46,6 +50,8 @@ export interface PeerSupport {
   readonly fragmentation: boolean
   /** Hash algorithms of RFC 7427; undefined if the peer does not know it. */
   readonly signatureHashes: readonly number[] | undefined
+  /** It does NAT traversal: it sent NAT detection payloads. */
+  readonly natTraversal: boolean
 }
 
 /** The octets and nonces of IKE_SA_INIT, which authentication covers. */
@@ -92,8 +98,12 @@ export class IkeSa {
   ppk: 'none' | 'agreed' | 'used' = 'none'
   /** The IKE_SA_INIT request as last sent; the one that was answered becomes part of `init`. */
   lastInitRequest: Uint8Array | undefined
-  peer: PeerSupport = { fragmentation: false, signatureHashes: undefined }
+  peer: PeerSupport = { fragmentation: false, signatureHashes: undefined, natTraversal: false }
   nat: NatState = noNat
+  /** Role in the first of a row of rekeyed IKE SAs: who decides about addresses (RFC 4555 §1.3). */
+  firstRole: 'initiator' | 'responder'
+  /** There when both sides support MOBIKE. */
+  mobike: Mobike | undefined
   /** The peer asked for certificates. */
   certificatesRequested = false
   /** Key ids of the CAs that the peer asked for in CERTREQ. */
@@ -127,6 +137,10 @@ export class IkeSa {
   statesNotFound = 0
   readonly #timers = new Set<Timer>()
   #halfOpenTimer: Timer | undefined
+  /** Requests go out on all of these until an answer shows which works (RFC 4555 §3.10). */
+  #probing: { readonly paths: readonly Path[]; attempts: number } | undefined
+  /** Where the request came from that is being answered: there goes the answer (RFC 7296 §2.11). */
+  #answerTo: Path | undefined
   /** How many messages have been sealed under the keys of this SA. */
   #sealed = 0n
   #destroyed = false
@@ -156,6 +170,7 @@ export class IkeSa {
     this.core = core
     this.uniqueId = core.nextIkeId()
     this.role = options.role
+    this.firstRole = options.role
     this.spiI = options.spiI
     this.spiR = options.spiR
     this.local = options.local
@@ -214,7 +229,8 @@ export class IkeSa {
       task.failed(undefined, this)
       return
     }
-    this.#queue.push(task)
+    if (task.urgent) this.#queue.unshift(task)
+    else this.#queue.push(task)
     this.#next()
   }
 
@@ -262,13 +278,15 @@ export class IkeSa {
   #transmit(): void {
     const { outstanding } = this.ours
     if (outstanding === undefined) return
+    if (this.#probing !== undefined) return this.#tryPaths(outstanding)
     const { settings, random } = this.core
     this.#sendAll(outstanding.datagrams)
     const draw = settings.retransmitJitter > 0 ? (random(1)[0] ?? 0) / 256 : 0
-    const delay = retransmitDelayMs(settings, outstanding.sent, draw)
+    const delay = retransmitDelayMs(settings, Math.min(outstanding.sent, settings.retransmitTries), draw)
     outstanding.sent++
     outstanding.timer = this.core.timers.set(this.core.now + delay, () => {
-      if (outstanding.sent > settings.retransmitTries) {
+      // Without any way to the peer its silence says nothing.
+      if (outstanding.sent > settings.retransmitTries && !this.mobike?.stale) {
         this.core.log('IKE', 1, `giving up after ${settings.retransmitTries} retransmits`, this)
         this.core.alert('retransmit-send-timeout', this)
         const requester = this.#requester
@@ -285,6 +303,34 @@ export class IkeSa {
       this.core.alert('retransmit-send', this)
       this.#transmit()
     })
+  }
+
+  /** From now on requests go out on all of these paths; the answer moves the IKE SA to the one that it came on. */
+  probe(paths: readonly Path[]): void {
+    this.#probing = { paths, attempts: 0 }
+    const { outstanding } = this.ours
+    if (outstanding === undefined) return
+    outstanding.timer?.clear()
+    this.#tryPaths(outstanding)
+  }
+
+  #tryPaths(outstanding: Outstanding): void {
+    const probing = this.#probing
+    if (probing === undefined) return
+    if (probing.attempts >= mostProbes) {
+      this.#probing = undefined
+      this.core.log('IKE', 1, `giving up after ${mostProbes} path probings`, this)
+      this.core.alert('retransmit-send-timeout', this)
+      const requester = this.#requester
+      this.ours.close()
+      requester?.waiter.fail(new ExchangeTimeout(outstanding.exchange))
+      return
+    }
+    probing.attempts++
+    this.core.log('IKE', 1, `path probing attempt ${probing.attempts}`, this)
+    for (const path of probing.paths) this.#sendAll(outstanding.datagrams, path)
+    outstanding.sent++
+    outstanding.timer = this.core.timers.set(this.core.now + probeMs, () => this.#transmit())
   }
 
   #reply(effect: ReplyEffect): void {
@@ -326,7 +372,7 @@ export class IkeSa {
       this.init = { ...this.init, response: datagrams[0] ?? this.init.response }
     }
     this.theirs.answered(datagrams)
-    this.#sendAll(datagrams)
+    this.#sendAll(datagrams, this.#answerTo)
   }
 
   #encode(exchange: number, response: boolean, messageId: number, payloads: readonly Payload[]): readonly Uint8Array[] {
@@ -334,16 +380,16 @@ export class IkeSa {
     return protect(this, { exchange, response, messageId, payloads }, () => this.#sealed++)
   }
 
-  #sendAll(datagrams: readonly Uint8Array[]): void {
+  #sendAll(datagrams: readonly Uint8Array[], { local, remote }: Path = this): void {
     this.lastSentMs = this.core.now
     for (const datagram of datagrams) {
       this.core.log(
         'NET',
         1,
-        `sending packet: from ${formatEndpoint(this.local)} to ${formatEndpoint(this.remote)} (${datagram.length} bytes)`,
+        `sending packet: from ${formatEndpoint(local)} to ${formatEndpoint(remote)} (${datagram.length} bytes)`,
         this,
       )
-      this.core.send(this.local, this.remote, datagram)
+      this.core.send(local, remote, datagram)
     }
   }
 
@@ -351,8 +397,8 @@ export class IkeSa {
 
   /** A datagram with our SPI. Nothing in it is authenticated yet. */
   receive(header: Header, bytes: Uint8Array, local: Endpoint, remote: Endpoint): void {
-    if (header.flags.response) this.#receiveResponse(header, bytes)
-    else this.#receiveRequest(header, bytes, local, remote)
+    if (header.flags.response) this.#receiveResponse(header, bytes, { local, remote })
+    else this.#receiveRequest(header, bytes, { local, remote })
   }
 
   /** The peer repeated its IKE_SA_INIT request: it gets the same answer, as long as nothing has followed. */
@@ -363,7 +409,7 @@ export class IkeSa {
     this.#sendAll(this.theirs.cached)
   }
 
-  #receiveResponse(header: Header, bytes: Uint8Array): void {
+  #receiveResponse(header: Header, bytes: Uint8Array, path: Path): void {
     const { outstanding } = this.ours
     const requester = this.#requester
     if (
@@ -372,6 +418,11 @@ export class IkeSa {
       outstanding.messageId !== header.messageId ||
       outstanding.exchange !== header.exchange
     ) {
+      this.core.drops.unexpected++
+      return
+    }
+    const probing = this.#probing
+    if (probing !== undefined && !probing.paths.some((tried) => sameAddresses(tried, path))) {
       this.core.drops.unexpected++
       return
     }
@@ -385,7 +436,7 @@ export class IkeSa {
       return
     }
     logParsed(this, header, opened.payloads)
-    const received: Received = { ...opened, exchange: header.exchange, messageId: header.messageId, bytes }
+    const received: Received = { ...opened, exchange: header.exchange, messageId: header.messageId, bytes, path }
     try {
       const later = requester.accept?.(received)
       if (later !== undefined) {
@@ -404,10 +455,16 @@ export class IkeSa {
     if (outstanding.sent > 1) this.core.alert('retransmit-send-cleared', this)
     this.lastHeardMs = this.core.now
     this.ours.close()
+    if (probing !== undefined) {
+      this.#probing = undefined
+      this.relocate(path)
+    } else if (this.establishedAtMs !== undefined && this.mobike === undefined) {
+      this.follow(path)
+    }
     requester.waiter.resume(received)
   }
 
-  #receiveRequest(header: Header, bytes: Uint8Array, local: Endpoint, remote: Endpoint): void {
+  #receiveRequest(header: Header, bytes: Uint8Array, path: Path): void {
     switch (this.theirs.verdict(header.messageId)) {
       case 'in-progress':
         this.core.drops.unexpected++
@@ -430,7 +487,7 @@ export class IkeSa {
           this,
         )
         this.core.alert('retransmit-receive', this)
-        this.#sendAll(this.theirs.cached)
+        this.#sendAll(this.theirs.cached, path)
         return
       case 'new':
         break
@@ -438,8 +495,10 @@ export class IkeSa {
     const opened = this.#open(header, bytes, this.#requests)
     if (opened === undefined) return
     this.lastHeardMs = this.core.now
-    // An authenticated request shows where the peer is now (RFC 7296 §2.23): also how it moves to port 4500.
-    this.follow(local, remote)
+    this.#answerTo = path
+    // An authenticated request shows where the peer is now (RFC 7296 §2.23): also how it moves to port 4500. With
+    // MOBIKE it says so itself (RFC 4555 §3.8).
+    if (this.mobike === undefined) this.follow(path)
     this.theirs.busy = true
     if (opened.kind === 'malformed') {
       this.core.alert('parse-error-body', this)
@@ -448,7 +507,7 @@ export class IkeSa {
       return
     }
     logParsed(this, header, opened.payloads)
-    const received: Received = { ...opened, exchange: header.exchange, messageId: header.messageId, bytes }
+    const received: Received = { ...opened, exchange: header.exchange, messageId: header.messageId, bytes, path }
     const responder = this.#responder
     if (responder?.waiting) {
       responder.waiting = false
@@ -519,18 +578,34 @@ export class IkeSa {
     return opened.kind === 'incomplete' ? undefined : opened
   }
 
-  /** An authentic packet came from there: keeps up with a NAT, and with the move to port 4500. */
-  follow(local: Endpoint, remote: Endpoint): void {
-    const moved = remote.address !== this.remote.address || remote.port !== this.remote.port
-    const here = local.address !== this.local.address || local.port !== this.local.port
-    if (!moved && !here) return
-    // Without a NAT an established SA changes its addresses by MOBIKE only (RFC 7296 §2.23).
-    if (this.state === 'ESTABLISHED' && !this.nat.remote) return
-    this.moveTo(local, remote)
-    if (this.children.size > 0) this.enqueue(moveChildren)
+  /** An authentic packet came from there: keeps up with the peer's NAT, and with the move to port 4500. */
+  follow(path: Path): void {
+    if (sameEndpoint(path.local, this.local) && sameEndpoint(path.remote, this.remote)) return
+    if (this.establishedAtMs !== undefined) {
+      // Without a NAT an established SA changes its addresses by MOBIKE only, and who is behind one does not follow
+      // (RFC 7296 §2.23). A responder behind a NAT can be reached because its mapping is static: it may follow.
+      if (!this.nat.remote || (this.nat.local && this.firstRole === 'initiator')) return
+    }
+    this.relocate(path)
+    if (this.children.size > 0) this.enqueue(moveTask)
   }
 
-  /** Changes the endpoints of this SA. */
+  /** Changes the endpoints of this SA and tells so; the children follow in the kernel by `moveChildren`. */
+  relocate({ local, remote }: Path): void {
+    const here = !sameEndpoint(local, this.local)
+    const there = !sameEndpoint(remote, this.remote)
+    if (!here && !there) return
+    this.core.event({ kind: 'ike-update', local, remote, ikeSa: ikeSaView(this) })
+    if (this.establishedAtMs !== undefined) {
+      const line = (end: string, from: Endpoint, to: Endpoint): void =>
+        this.core.log('IKE', 1, `${end} endpoint changed from ${formatEndpoint(from)} to ${formatEndpoint(to)}`, this)
+      if (here) line('local', this.local, local)
+      if (there) line('remote', this.remote, remote)
+    }
+    this.moveTo(local, remote)
+  }
+
+  /** Sets the endpoints of an SA that nobody knows yet. */
   moveTo(local: Endpoint, remote: Endpoint): void {
     this.local = local
     this.remote = remote
@@ -681,6 +756,10 @@ export class IkeSa {
   inherit(old: IkeSa): void {
     // A rekeying proves nothing about who the peer is: the time of the reauthentication stays.
     this.reauthAtMs = old.reauthAtMs
+    this.local = old.local
+    this.remote = old.remote
+    this.nat = old.nat
+    this.mobike = old.mobike
     for (const [id, child] of old.children) this.children.set(id, child)
     old.children.clear()
     passAddresses(old, this)
@@ -724,6 +803,10 @@ export class IkeSa {
 /** How many scripts may wait aside at a time. */
 const mostAsides = 8
 
+/** How often and how far apart all possible paths are tried. */
+const mostProbes = 10
+const probeMs = 2_500
+
 /** charon's delete_rekeyed_delay: how long a replaced child goes on receiving. */
 const retiredMs = 5_000
 
@@ -733,12 +816,14 @@ function isProgrammingError(error: Error): boolean {
 }
 
 /** Has the kernel's states follow the IKE SA to its present addresses. */
-const moveChildren: Task = {
+const moveTask: Task = {
   names: ['IKE_MOBIKE'],
-  *script(sa) {
-    for (const child of [...sa.children.values()]) yield* child.move(sa)
-  },
+  script: moveChildren,
   failed: (error, sa) => {
     if (error !== undefined) sa.core.log('KNL', 1, error.message, sa, 'error')
   },
+}
+
+function sameAddresses(a: Path, b: Path): boolean {
+  return a.local.address === b.local.address && a.remote.address === b.remote.address
 }

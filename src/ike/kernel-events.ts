@@ -8,6 +8,7 @@ import type { Core } from './core.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { initiate } from './initiation.ts'
 import { rekeyChild } from './lifetimes.ts'
+import { roam } from './roaming.ts'
 import { packetSelectors } from './selectors.ts'
 
 export function kernelEvent(core: Core, event: KernelEvent): void {
@@ -20,7 +21,7 @@ export function kernelEvent(core: Core, event: KernelEvent): void {
     case 'mapping':
       return mapping(core, event)
     case 'roam':
-      return
+      return roam(core)
   }
 }
 
@@ -68,7 +69,7 @@ function mapping(core: Core, event: Extract<KernelEvent, { kind: 'mapping' }>): 
   for (const sa of core.sas.values()) {
     const child = [...sa.children.values()].find(({ spiIn }) => spiIn === event.spi)
     if (child === undefined || !sa.nat.remote) continue
-    sa.follow(sa.local, { address: event.newSource, port: event.newPort })
+    sa.follow({ local: sa.local, remote: { address: event.newSource, port: event.newPort } })
     return
   }
 }

@@ -2,6 +2,7 @@
 import { EXCHANGE } from '../wire/numbers.ts'
 import { ExchangeTimeout } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
+import { mappingAnswer, mappingQuestion } from './roaming.ts'
 import { kernel, request, type Script } from './script.ts'
 
 /** One octet that a NAT sees and nobody reads (RFC 3948 §2.3). */
@@ -34,14 +35,15 @@ function scheduleKeepalive(sa: IkeSa, inMs: number, intervalMs: number): void {
 function scheduleCheck(sa: IkeSa, inMs: number, delayMs: number): void {
   sa.after(inMs, () => {
     const next = (ms: number): void => scheduleCheck(sa, ms, delayMs)
-    if (sa.state !== 'ESTABLISHED' || sa.ours.outstanding !== undefined) return next(delayMs)
+    if (sa.state !== 'ESTABLISHED' || sa.ours.outstanding !== undefined || sa.mobike?.stale) return next(delayMs)
     sa.enqueue({
       names: ['IKE_DPD'],
       *script() {
         const silentMs = sa.core.now - (yield* lastHeard(sa))
         if (silentMs < delayMs) return next(delayMs - silentMs)
         sa.core.log('IKE', 1, 'sending DPD request', sa)
-        yield* request(EXCHANGE.INFORMATIONAL, [])
+        const answer = yield* request(EXCHANGE.INFORMATIONAL, mappingQuestion(sa))
+        mappingAnswer(sa, answer)
         next(delayMs)
       },
       failed: (error) => {

@@ -3,6 +3,7 @@
  * response, the peer's next request, the result of a job. The runner (runner.ts) carries out what they yield.
  */
 import type { KernelOperation, KernelResults } from '../kernel/operations.ts'
+import type { Path } from '../wire/endpoint.ts'
 import type { Payload } from '../wire/payloads/index.ts'
 import type { Job, JobResult } from './job.ts'
 import type { CoveredMessage } from './messages.ts'
@@ -14,6 +15,8 @@ export interface Received {
   readonly payloads: readonly Payload[]
   /** The message as it was on the wire, for the AUTH octets (RFC 7296 §2.15). */
   readonly bytes: Uint8Array
+  /** Where it came from and to which of our addresses; not there for the request that began the IKE SA. */
+  readonly path?: Path
   /** In IKE_INTERMEDIATE: what IntAuth covers of it. */
   readonly covered?: CoveredMessage
 }

@@ -173,8 +173,8 @@ scenario('the NAT forgets the mapping: ESP from the new port moves the SA', () =
   sameSingleChild(world)
 })
 
-scenario('the NAT forgets the mapping: a request from the new port moves the SA', () => {
-  const world = established({ nat: 'left' })
+scenario('the NAT forgets the mapping: without MOBIKE a request from the new port moves the SA', () => {
+  const world = established({ nat: 'left', connection: { mobike: false } })
   const before = onlySa(world.right).remote
   for (const box of world.net.nats) box.rebind()
   world.left.command({ kind: 'terminate', select: { child: 'net' }, force: false, timeoutMs: 0 })

@@ -28,6 +28,7 @@ import { assert, ExchangeTimeout, LocalFailure, PeerRefused, Refusal } from '../
 import { announceEstablished } from '../established.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { refuseCritical } from '../messages.ts'
+import { announceMobike, learnMobike } from '../mobike.ts'
 import { errorIn, notify } from '../notifies.ts'
 import { select, transformOf } from '../proposals.ts'
 import { authLifetime, receiveAuthLifetime } from '../reauthentication.ts'
@@ -77,6 +78,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
   const { proof } = ppk
   const first = isFirstContact(sa, wanted) ? [notify(NOTIFY.INITIAL_CONTACT)] : []
   const offered = plan && spi && draft(sa, plan, spi, true)
+  const mobike = yield* announceMobike(sa)
   const response = yield* request(EXCHANGE.IKE_AUTH, [
     { type: 'IDi', ...identification(sa.localId) },
     ...proof.certificates,
@@ -87,6 +89,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
     ...ppk.notifies,
     ...requestAddresses(sa),
     ...(offered ? [...offered.proposal, ...offered.selectors] : []),
+    ...mobike,
   ])
   const answer = responseShape(response.payloads)
   if (answer.AUTH === undefined || answer.IDr === undefined) {
@@ -108,6 +111,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
     throw error
   }
   sa.remoteId = peerId
+  learnMobike(sa, answer.N, response.path, mobike)
   yield* takeAddresses(sa, answer.CP)
   announceEstablished(sa)
   receiveAuthLifetime(sa, answer.N)
@@ -158,15 +162,17 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   }
   const { localId } = sa
   assert(localId, 'a connection is selected')
+  learnMobike(sa, N, received.path)
   enforceUniqueness(sa, N)
   const given = giveAddresses(sa, CP)
   const identity: Payload = { type: 'IDr', ...identification(localId) }
   const payloads: Payload[] = [identity, ...proof.certificates, proof.auth, ...ppkAnswer(sa), ...given.reply]
   announceEstablished(sa)
   payloads.push(...authLifetime(sa))
+  const mobike = yield* announceMobike(sa, N)
 
   if (SA === undefined || TSi === undefined || TSr === undefined) {
-    return given.failure ? [...payloads, notify(given.failure.notify)] : payloads
+    return [...payloads, ...(given.failure ? [notify(given.failure.notify)] : []), ...mobike]
   }
   const { ni, nr } = sa.init
   try {
@@ -176,7 +182,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     }
     const { child, proposal, selectors } = yield* grant(sa, { SA, TSi, TSr, N }, { ni, nr }, true)
     sa.whenAnswered(() => announceUp(sa, child))
-    return [...payloads, ...proposal, ...selectors]
+    return [...payloads, ...proposal, ...selectors, ...mobike]
   } catch (error) {
     const type = error instanceof Refusal ? error.notify : NOTIFY.NO_PROPOSAL_CHOSEN
     // What the kernel refused to install has been logged where it happened.
@@ -184,7 +190,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     if (!logged) core.log('IKE', 1, error instanceof Error ? error.message : String(error), sa)
     core.log('IKE', 1, 'failed to establish CHILD_SA, keeping IKE_SA', sa)
     core.alert('keep-on-child-sa-failure', sa)
-    return [...payloads, notify(type)]
+    return [...payloads, notify(type), ...mobike]
   }
 }
 

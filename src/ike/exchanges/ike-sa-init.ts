@@ -363,13 +363,16 @@ function learn(sa: IkeSa, notifies: readonly NPayload[]): void {
     signatureHashes:
       hashes &&
       Array.from({ length: hashes.length >> 1 }, (_, i) => ((hashes[2 * i] ?? 0) << 8) | (hashes[2 * i + 1] ?? 0)),
+    natTraversal: false,
   }
   sa.childlessSupported = has(notifies, NOTIFY.CHILDLESS_IKEV2_SUPPORTED)
   agreePpk(sa, notifies)
   // An initiator's hashes cover the addresses before it knew our SPI (RFC 7296 §2.23): SPIr is zero in the request.
   const spiR = sa.role === 'responder' ? 0n : sa.spiR
   const fake = (sa.connection ?? sa.candidates[0])?.encap ?? false
-  sa.nat = detectNat(notifies, sa.spiI, spiR, sa.local, sa.remote, fake) ?? noNat
+  const nat = detectNat(notifies, sa.spiI, spiR, sa.local, sa.remote, fake)
+  sa.peer = { ...sa.peer, natTraversal: nat !== undefined }
+  sa.nat = nat ?? noNat
   if (sa.nat.remote) core.log('IKE', 1, 'remote host is behind NAT', sa)
   if (sa.nat.local) core.log('IKE', 1, 'local host is behind NAT, sending keep alives', sa)
   if (sa.nat.fake) core.log('IKE', 1, 'faking NAT situation to enforce UDP encapsulation', sa)
@@ -378,9 +381,9 @@ function learn(sa: IkeSa, notifies: readonly NPayload[]): void {
 /** RFC 7296 §2.23: with a NAT the initiator moves to port 4500; with MOBIKE it does so in any case (RFC 4555 §3.3). */
 function float(sa: IkeSa, connection: Connection): void {
   const { portIke, portNatT } = sa.core.settings
-  if (!sa.udpEncapsulation && !connection.mobike) return
+  if (!sa.udpEncapsulation && !(connection.mobike && sa.peer.natTraversal)) return
   if (sa.local.port !== portIke || sa.remote.port !== 500) return
-  sa.moveTo({ ...sa.local, port: portNatT }, { ...sa.remote, port: 4500 })
+  sa.relocate({ local: { ...sa.local, port: portNatT }, remote: { ...sa.remote, port: 4500 } })
 }
 
 /** Key exchange methods of our proposals, in order, without repetition. */

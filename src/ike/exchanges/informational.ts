@@ -13,6 +13,7 @@ import { refuseCritical } from '../messages.ts'
 import { receiveAuthLifetime } from '../reauthentication.ts'
 import type { Received, Script } from '../script.ts'
 import { respondToDelete } from './delete.ts'
+import { answerMobike } from './update-sa-addresses.ts'
 
 const requestShape = shape({ D: 'many', N: 'many' })
 
@@ -29,7 +30,8 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     }
   }
   receiveAuthLifetime(sa, N)
-  if (D.length === 0) return []
+  const mobike = answerMobike(sa, N, received.path)
+  if (D.length === 0) return mobike
   yield* trapsForDeleted(sa, D)
-  return respondToDelete(sa, D)
+  return [...respondToDelete(sa, D), ...mobike]
 }

@@ -162,6 +162,8 @@ function successor(
   // RFC 8784 §3: not mixed in again; it is in SK_d, which the new keys come from.
   created.ppk = old.ppk
   created.nat = old.nat
+  created.firstRole = old.firstRole
+  created.mobike = old.mobike
   return created
 }
 

@@ -1,0 +1,331 @@
+/** MOBIKE, RFC 4555: hosts that move and keep their Child SAs. */
+import assert from 'node:assert/strict'
+import { addresses } from './connection.ts'
+import {
+  carries,
+  exchanges,
+  logged,
+  nothingLeaks,
+  notLogged,
+  onlyChild,
+  onlySa,
+  saidToPeer,
+  sameSingleChild,
+} from './expect.ts'
+import type { Host } from './host.ts'
+import { established, type PairOptions, pair } from './pair.ts'
+import { scenario } from './scenario.ts'
+import type { World } from './world.ts'
+
+const elsewhere = '203.0.113.9'
+
+/** The host has these addresses from now on, and the subnet behind it. */
+function readdress(host: Host, ...outside: string[]): void {
+  host.kernel.readdress([...outside, ...host.kernel.addresses.filter((address) => address.startsWith('10.'))])
+  host.passKernelEvents()
+}
+
+/** The same Child SA as before, at these addresses, and packets cross. */
+function movedTo(world: World, left: string, right: string, spiIn: number): void {
+  for (const [host, local, remote] of [
+    [world.left, left, right],
+    [world.right, right, left],
+  ] as const) {
+    const sa = onlySa(host)
+    assert.deepEqual([sa.local.address, sa.remote.address], [local, remote], `the addresses of ${host.name}`)
+  }
+  assert.equal(onlyChild(world.left).spiIn, spiIn, 'the Child SA has been replaced')
+  sameSingleChild(world)
+}
+
+function terminated(world: World): void {
+  world.left.command({ kind: 'terminate', select: { ike: 'lab' }, force: false, timeoutMs: 0 })
+  world.settle()
+  world.wait(10)
+  nothingLeaks(world)
+}
+
+scenario('both announce MOBIKE and their other addresses', () => {
+  const world = established()
+  for (const host of world.hosts) {
+    saidToPeer(host, 'N(MOBIKE_SUP) N(ADD_4_ADDR)')
+    logged(host, 'peer supports MOBIKE')
+    assert.equal(onlySa(host).local.port, 4500)
+  }
+})
+
+scenario('a host with one address has no other to announce', () => {
+  const world = established({ left: { kernel: { addresses: ['192.0.2.1'] } } })
+  saidToPeer(world.left, 'N(MOBIKE_SUP) N(NO_ADD_ADDR)')
+})
+
+for (const side of ['left', 'right'] as const) {
+  scenario(`mobike = no on ${side}`, () => {
+    const world = established({ [side]: { connection: { mobike: false } } })
+    for (const host of world.hosts) notLogged(host, 'peer supports MOBIKE')
+    assert.ok(!world.host(side).sent.some(({ label }) => label.includes('MOBIKE_SUP')))
+    // Who is not asked does not announce it.
+    if (side === 'left') assert.ok(!world.right.sent.some(({ label }) => label.includes('MOBIKE_SUP')))
+  })
+}
+
+/**
+ *     left                                           right
+ *     192.0.2.1 -> 203.0.113.9
+ *       | N(NATD_S_IP) N(NATD_D_IP)  ------------------> |     is anybody there?
+ *       | <------------------  N(NATD_S_IP) N(NATD_D_IP) |
+ *       | N(UPD_SA_ADDR) N(COOKIE2) …  ----------------> |
+ *       | <-----------------------------  … N(COOKIE2)   |
+ *       | <--------------------------------  N(COOKIE2)  |     return routability
+ *       | N(COOKIE2)  ---------------------------------> |
+ */
+scenario('the initiator moves', () => {
+  const world = established()
+  const { spiIn } = onlyChild(world.left)
+  readdress(world.left, elsewhere)
+  world.settle()
+  movedTo(world, elsewhere, '192.0.2.2', spiIn)
+  logged(world.left, 'old path is not available anymore, try to find another')
+  logged(world.left, 'requesting address change using MOBIKE')
+  logged(world.left, `local endpoint changed from 192.0.2.1[4500] to ${elsewhere}[4500]`)
+  logged(world.right, `remote endpoint changed from 192.0.2.1[4500] to ${elsewhere}[4500]`)
+  saidToPeer(world.left, 'N(UPD_SA_ADDR) N(NATD_S_IP) N(NATD_D_IP) N(COOKIE2)')
+  for (const host of world.hosts) {
+    const updates = host.events.filter(({ kind }) => kind === 'ike-update')
+    assert.equal(updates.length, 2, 'the float to port 4500, and this')
+  }
+  terminated(world)
+})
+
+scenario('the initiator moves in transport mode: the selectors move with the hosts', () => {
+  const world = established({ mode: 'transport' })
+  const { spiIn } = onlyChild(world.left)
+  readdress(world.left, elsewhere)
+  world.settle()
+  movedTo(world, elsewhere, '192.0.2.2', spiIn)
+  terminated(world)
+})
+
+scenario('the initiator moves to another family', () => {
+  const world = established({
+    left: { kernel: { addresses: ['192.0.2.1', '10.1.0.1'] } },
+    right: { kernel: { addresses: ['192.0.2.2', '2001:db8::2', '10.2.0.1'] } },
+  })
+  const { spiIn } = onlyChild(world.left)
+  world.left.kernel.readdress(['2001:db8::9'])
+  world.left.passKernelEvents()
+  world.settle()
+  movedTo(world, '2001:db8::9', '2001:db8::2', spiIn)
+  terminated(world)
+})
+
+/** Probes and answers, updates and answers: any of them may get lost. */
+for (const lost of [1, 2, 3, 4, 5, 6, 7, 8]) {
+  scenario(`the initiator moves, datagram ${lost} of the exchange is lost`, () => {
+    const world = established({
+      mode: 'transport',
+      left: { kernel: { addresses: ['192.0.2.1'] } },
+      right: { kernel: { addresses: ['192.0.2.2'] } },
+    })
+    const { spiIn } = onlyChild(world.left)
+    readdress(world.left, elsewhere)
+    world.deliver(0)
+    for (let i = 1; i < lost && world.net.flights.length > 0; i++) world.deliver(1)
+    if (world.net.flights.length > 0) world.lose(1)
+    world.settle()
+    world.wait(30)
+    movedTo(world, elsewhere, '192.0.2.2', spiIn)
+    terminated(world)
+  })
+}
+
+scenario('the initiator moves again while it tells so', () => {
+  for (const after of [0, 1, 2, 3, 4, 5]) {
+    const world = established()
+    const { spiIn } = onlyChild(world.left)
+    readdress(world.left, elsewhere)
+    for (let i = 0; i < after && world.net.flights.length > 0; i++) world.deliver(1)
+    readdress(world.left, '203.0.113.77')
+    world.settle()
+    world.wait(30)
+    movedTo(world, '203.0.113.77', '192.0.2.2', spiIn)
+    terminated(world)
+  }
+})
+
+/** The window is taken: the request under way is sent again on the new path, then the update follows. */
+scenario('the initiator moves while a liveness check is under way', () => {
+  const world = established({ left: { connection: { dpdDelaySeconds: 10 } } })
+  const { spiIn } = onlyChild(world.left)
+  world.wait(11, { deliver: false })
+  world.lose(world.net.flights.length)
+  readdress(world.left, elsewhere)
+  world.settle()
+  world.wait(30)
+  movedTo(world, elsewhere, '192.0.2.2', spiIn)
+  logged(world.left, 'path probing attempt 1')
+  terminated(world)
+})
+
+scenario('the initiator moves while it rekeys the IKE SA', () => {
+  for (const delivered of [0, 1]) {
+    const world = established()
+    const { spiIn } = onlyChild(world.left)
+    world.left.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: false })
+    world.deliver(delivered)
+    readdress(world.left, elsewhere)
+    world.settle()
+    world.wait(200)
+    movedTo(world, elsewhere, '192.0.2.2', spiIn)
+    terminated(world)
+  }
+})
+
+scenario('the initiator moves while the peer rekeys the child', () => {
+  const world = established()
+  world.right.command({ kind: 'rekey', select: { child: 'net' }, reauth: false })
+  world.deliver(1)
+  readdress(world.left, elsewhere)
+  world.settle()
+  world.wait(60)
+  movedTo(world, elsewhere, '192.0.2.2', onlyChild(world.left).spiIn)
+  terminated(world)
+})
+
+/** The initiator decides: the responder tells its list from the new address, and asks by it. */
+scenario('the responder moves', () => {
+  const world = established()
+  const { spiIn } = onlyChild(world.left)
+  readdress(world.right, '203.0.113.2')
+  world.settle()
+  world.wait(30)
+  movedTo(world, '192.0.2.1', '203.0.113.2', spiIn)
+  logged(world.right, 'sending address list update using MOBIKE, implicitly requesting an address change')
+  logged(world.left, 'requesting address change using MOBIKE')
+  terminated(world)
+})
+
+scenario('both move, each to an address that the other knows', () => {
+  const world = established({
+    left: { kernel: { addresses: ['192.0.2.1', elsewhere, '10.1.0.1'] } },
+    right: { kernel: { addresses: ['192.0.2.2', '203.0.113.2', '10.2.0.1'] } },
+  })
+  const { spiIn } = onlyChild(world.left)
+  readdress(world.left, elsewhere)
+  readdress(world.right, '203.0.113.2')
+  world.settle()
+  world.wait(60)
+  movedTo(world, elsewhere, '203.0.113.2', spiIn)
+  terminated(world)
+})
+
+scenario('an address more: only the list is sent', () => {
+  for (const side of ['left', 'right'] as const) {
+    const world = established()
+    const host = world.host(side)
+    const before = exchanges(host).length
+    const { spiIn } = onlyChild(world.left)
+    readdress(host, onlySa(host).local.address, elsewhere)
+    world.settle()
+    assert.equal(exchanges(host).length, before + 1)
+    logged(host, 'sending address list update using MOBIKE')
+    movedTo(world, '192.0.2.1', '192.0.2.2', spiIn)
+    // The same again is no news.
+    readdress(host, onlySa(host).local.address, elsewhere)
+    world.settle()
+    assert.equal(exchanges(host).length, before + 1)
+    terminated(world)
+  }
+})
+
+scenario('no network for some time: the IKE SA waits', () => {
+  const world = established({
+    outer: 6,
+    mode: 'transport',
+    left: { connection: { dpdDelaySeconds: 20 }, kernel: { addresses: ['2001:db8::1'] } },
+    right: { kernel: { addresses: ['2001:db8::2'] } },
+  })
+  const { spiIn } = onlyChild(world.left)
+  readdress(world.left)
+  world.wait(600)
+  logged(world.left, 'old path is not available anymore')
+  logged(world.left, 'no route found to reach 2001:db8::2, MOBIKE update deferred')
+  readdress(world.left, '2001:db8::9')
+  world.settle()
+  world.wait(60)
+  movedTo(world, '2001:db8::9', '2001:db8::2', spiIn)
+  terminated(world)
+})
+
+/** left comes home behind a NAT, or goes out from behind it. */
+const commuter: PairOptions = {
+  nat: 'left',
+  left: { connection: { localAddresses: addresses('%any') } },
+}
+
+scenario('a NAT appears', () => {
+  const world = established({
+    ...commuter,
+    left: { ...commuter.left, kernel: { addresses: ['192.0.2.1', '10.1.0.1'] } },
+  })
+  const { spiIn } = onlyChild(world.left)
+  assert.equal(onlyChild(world.left).encap, false)
+  world.left.kernel.readdress(['10.0.1.2', '10.1.0.1'])
+  world.left.passKernelEvents()
+  world.settle()
+  assert.equal(onlySa(world.left).local.address, '10.0.1.2')
+  assert.equal(onlySa(world.right).remote.address, '198.51.100.1')
+  assert.equal(onlyChild(world.left).spiIn, spiIn)
+  assert.equal(onlyChild(world.left).encap, true)
+  logged(world.right, 'remote host is behind NAT')
+  sameSingleChild(world)
+  terminated(world)
+})
+
+scenario('a NAT disappears', () => {
+  const world = established(commuter)
+  const { spiIn } = onlyChild(world.left)
+  assert.equal(onlyChild(world.left).encap, true)
+  world.left.kernel.readdress([elsewhere, '10.1.0.1'])
+  world.left.passKernelEvents()
+  world.settle()
+  movedTo(world, elsewhere, '192.0.2.2', spiIn)
+  assert.equal(onlyChild(world.right).encap, false)
+  terminated(world)
+})
+
+/** The host that is not behind a NAT follows no IKE message: the other one notices by its liveness checks. */
+scenario('the NAT forgets the mapping: noticed by a liveness check', () => {
+  const world = established({ nat: 'left', left: { connection: { dpdDelaySeconds: 10 } } })
+  world.wait(15)
+  const before = onlySa(world.right).remote
+  for (const box of world.net.nats) box.rebind()
+  world.wait(15)
+  assert.notEqual(onlySa(world.right).remote.port, before.port)
+  logged(world.left, 'detected changes in NAT mappings, initiating MOBIKE update')
+  assert.equal(carries(world, world.right), 'protected')
+  terminated(world)
+})
+
+scenario('without MOBIKE a host that moves begins anew', () => {
+  const world = established({
+    left: { connection: { mobike: false, localAddresses: addresses('%any') } },
+    right: { connection: { remoteAddresses: addresses('%any') } },
+  })
+  readdress(world.left, elsewhere)
+  world.settle()
+  logged(world.left, 'reauthenticating IKE_SA due to address change')
+  assert.equal(onlySa(world.left).local.address, elsewhere)
+  assert.equal(carries(world, world.left), 'protected')
+})
+
+scenario('without MOBIKE and with a fixed address nothing is done', () => {
+  const world = pair({ connection: { mobike: false } })
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.settle()
+  const before = exchanges(world.left).length
+  readdress(world.left, elsewhere)
+  world.settle()
+  assert.equal(exchanges(world.left).length, before)
+  logged(world.left, 'keeping statically configured path 192.0.2.1 - 192.0.2.2')
+})
