@@ -143,3 +143,42 @@ scenario('a forged AUTHENTICATION_FAILED, without protection', () => {
   world.settle()
   nothingLeaks(world)
 })
+
+/** A message of an IKE_SA_INIT response with nothing but one notify. */
+function forgedAnswer(request: Uint8Array, type: number, data: Uint8Array): Uint8Array {
+  const bytes = Buffer.alloc(28 + 8 + data.length)
+  bytes.set(request.subarray(0, 8))
+  bytes.set([41, 0x20, 34, 0x20], 16)
+  bytes.writeUInt32BE(bytes.length, 24)
+  bytes.writeUInt16BE(8 + data.length, 30)
+  bytes.writeUInt16BE(type, 34)
+  bytes.set(data, 36)
+  return bytes
+}
+
+/**
+ *   left                                    right, and somebody who forges
+ *     | IKE_SA_INIT request 0                 |
+ *     |-------------------------------------> |   (on its way)
+ *     |          N(COOKIE) … N(COOKIE), forged|
+ *     |<------------------------------------- |
+ *     | a request for each of the first two, then one every half second
+ */
+scenario('forged cookies slow an initiator down, and neither stop it nor make it send at their pace', () => {
+  const world = pair()
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.finishJobs()
+  const [flight] = world.net.flights
+  assert.ok(flight)
+  const right = { address: world.right.kernel.addresses[0] ?? '', port: 500 }
+  const before = world.left.sent.length
+  for (let i = 0; i < 12; i++) {
+    const cookie = Uint8Array.of(1, i)
+    world.inject(world.left, right, forgedAnswer(flight.bytes, 16390, cookie))
+    world.inject(world.left, right, forgedAnswer(flight.bytes, 16390, cookie)) // once more: it has that one already
+  }
+  assert.equal(world.left.sent.length - before, 2)
+  world.settle()
+  world.wait(40) // requests with other cookies are other requests to right: half-open for a while
+  sameSingleChild(world)
+})

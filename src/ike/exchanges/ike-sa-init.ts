@@ -47,7 +47,7 @@ import {
   suiteOf,
   transformOf,
 } from '../proposals.ts'
-import { type Received, request, run, type Script } from '../script.ts'
+import { type Received, request, run, type Script, sleep } from '../script.ts'
 
 const requestShape = shape({ SA: 'one', KE: 'one', Nonce: 'one', N: 'many', CERTREQ: 'many' })
 const responseShape = shape({ SA: 'one', KE: 'one', Nonce: 'one', N: 'many', CERTREQ: 'many' })
@@ -55,8 +55,12 @@ const refusalShape = shape({ N: 'many' })
 
 /** How long to wait for something better after an unauthenticated refusal. */
 const graceMs = 500
-/** Cookies and groups that a peer may ask for in a row before we stop believing it. */
-const mostRetries = 8
+/** How often a peer may ask for another group, or for another cookie, before we stop believing it. */
+const mostGroups = 8
+const mostCookies = 20
+/** From the third cookie on we take our time: somebody who forges them must not make us send at their pace. */
+const hastyCookies = 2
+const cookiePauseMs = 500
 
 /** As initiator: negotiates the algorithms, exchanges keys, learns of NATs, moves to port 4500. */
 export function* initiate(sa: IkeSa): Script<void> {
@@ -69,11 +73,15 @@ export function* initiate(sa: IkeSa): Script<void> {
   assert(method !== undefined, 'an IKE proposal has a key exchange')
   const ni = core.random(32)
   const proposalPayload: Payload = { type: 'SA', proposals: proposals.map((p, i) => proposalOf(p, i + 1, noSpi)) }
+  using held = new DisposableStack()
   let pair = yield* run({ kind: 'key-exchange-generate', method })
+  held.defer(() => pair.private[Symbol.dispose]())
   let cookie: NPayload | undefined
+  let [cookies, groupChanges] = [0, 0]
 
-  for (let retries = 0; ; retries++) {
+  for (;;) {
     const wanted = method
+    const [sentCookie, changes] = [cookie?.data, groupChanges]
     const response = yield* request(
       EXCHANGE.IKE_SA_INIT,
       [
@@ -83,13 +91,19 @@ export function* initiate(sa: IkeSa): Script<void> {
         { type: 'Nonce', nonce: ni },
         ...capabilities(sa, connection),
       ],
-      (received) => acceptable(received, proposals, rules, wanted, groups, retries, connection.ppkRequired),
+      (received) => {
+        const asked = { method: wanted, groups, changes, sentCookie }
+        return acceptable(received, proposals, rules, asked, connection.ppkRequired)
+      },
     )
     const { N } = refusalShape(response.payloads)
     const asked = find(N, NOTIFY.COOKIE)
     if (asked !== undefined) {
       // RFC 7296 §2.6: the same request again, with the cookie in front.
       cookie = notify(NOTIFY.COOKIE, asked.data)
+      cookies++
+      if (cookies > mostCookies) throw new PeerRefused(NOTIFY.COOKIE, `peer refused ${mostCookies} of its own cookies`)
+      if (cookies > hastyCookies) yield* sleep(cookiePauseMs)
       continue
     }
     const wrongGroup = find(N, NOTIFY.INVALID_KE_PAYLOAD)
@@ -102,6 +116,7 @@ export function* initiate(sa: IkeSa): Script<void> {
         sa,
       )
       pair.private[Symbol.dispose]()
+      groupChanges++
       method = other
       pair = yield* run({ kind: 'key-exchange-generate', method })
       continue
@@ -236,27 +251,35 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   return answer
 }
 
+/** What our request had in it, and what it had to change already. */
+interface Asked {
+  readonly method: number
+  readonly groups: readonly number[]
+  readonly changes: number
+  readonly sentCookie: Uint8Array | undefined
+}
+
 /** Why a response does not count, or how. Nothing here is authenticated (RFC 7296 §2.21.1). */
 function acceptable(
   received: Received,
   proposals: readonly ConfiguredProposal[],
   rules: SelectionRules,
-  method: number,
-  groups: readonly number[],
-  retries: number,
+  { method, groups, changes, sentCookie }: Asked,
   ppkRequired: boolean,
 ): { failAfterMs: number; error: Error } | undefined {
   const { N } = refusalShape(received.payloads)
   const cookie = find(N, NOTIFY.COOKIE)
   if (cookie !== undefined) {
-    if (retries >= mostRetries) throw new Error('too many cookies and groups in a row')
+    if (sentCookie !== undefined && Buffer.compare(sentCookie, cookie.data) === 0) {
+      throw new Error('it asks for the cookie that it has')
+    }
     if (cookie.data.length === 0 || cookie.data.length > 64) throw new Error('a cookie has 1 to 64 octets')
     return undefined
   }
   const wrongGroup = find(N, NOTIFY.INVALID_KE_PAYLOAD)
   if (wrongGroup !== undefined) {
     const other = groupIn(wrongGroup)
-    if (retries >= mostRetries) throw new Error('too many cookies and groups in a row')
+    if (changes >= mostGroups) throw new Error('too many other groups in a row')
     if (other === method || !groups.includes(other)) {
       const error = new PeerRefused(
         NOTIFY.INVALID_KE_PAYLOAD,
