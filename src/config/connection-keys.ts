@@ -82,7 +82,6 @@ export const connectionKeys: KeyTable<ConnectionDraft> = {
   childless: field('childless', parseKeywordOf(['allow', 'prefer', 'force', 'never']), {
     syntax: 'allow, prefer, force, never',
     default: 'allow',
-    support: 'kept',
   }),
   send_certreq: field('sendCertreq', parseBool, { syntax: 'bool', default: 'yes' }),
   send_cert: field('sendCert', parseKeywordOf(['ifasked', 'always', 'never']), {
@@ -94,8 +93,8 @@ export const connectionKeys: KeyTable<ConnectionDraft> = {
     default: 'reply',
     support: 'kept',
   }),
-  ppk_id: field('ppkId', parseIdentity, { syntax: 'identity', default: '', support: 'kept' }),
-  ppk_required: field('ppkRequired', parseBool, { syntax: 'bool', default: 'no', support: 'kept' }),
+  ppk_id: field('ppkId', parseIdentity, { syntax: 'identity', default: '' }),
+  ppk_required: field('ppkRequired', parseBool, { syntax: 'bool', default: 'no' }),
   keyingtries: field('keyingTries', parseUint32, { syntax: 'number', default: '1' }),
   unique: field('unique', parseKeywordOf(['no', 'never', 'keep', 'replace']), {
     syntax: 'no, never, keep, replace',
