@@ -29,7 +29,7 @@ import type { IkeSa } from './ike-sa.ts'
 import { errorIn, has, notify } from './notifies.ts'
 import { accepted, childSuiteOf, proposalOf, type Selected, type SelectionRules, select } from './proposals.ts'
 import { kernel, type Script } from './script.ts'
-import { packetSelectors, pairs, within } from './selectors.ts'
+import { packetSelectors, pairs, substituted, within } from './selectors.ts'
 import { ikeSaView } from './views.ts'
 import { localSelectors, remoteSelectors, requireRequest } from './virtual-ips.ts'
 
@@ -178,8 +178,9 @@ export function* conclude(
     throw new Refusal(NOTIFY.NO_PROPOSAL_CHOSEN, 'peer selected a proposal that we did not offer, no CHILD_SA built')
   }
   core.log('CFG', 1, `selected proposal: ${formatProposal(selected)}`, sa)
-  const answeredTs = addressSelectors(TSi.selectors)
-  const remoteTs = addressSelectors(TSr.selectors)
+  const transport = has(N, NOTIFY.USE_TRANSPORT_MODE)
+  const given = [addressSelectors(TSi.selectors), addressSelectors(TSr.selectors)] as const
+  const [answeredTs, remoteTs] = throughNat(sa, draft.transport && transport, ...given)
   // What was asked for before the virtual IP was known may have been granted as it was (§2.19).
   const hasVirtualIp = draft.old === undefined && sa.virtualIps.local.length > 0
   const localTs = hasVirtualIp ? narrow(answeredTs, localSelectors(sa, config.localTs)) : answeredTs
@@ -190,7 +191,6 @@ export function* conclude(
       `traffic selectors ${formatSelectors(localTs)} === ${formatSelectors(remoteTs)} are not within ours, no CHILD_SA built`,
     )
   }
-  const transport = has(N, NOTIFY.USE_TRANSPORT_MODE)
   if (draft.transport && !transport) {
     // RFC 7296 §1.3.1: an initiator that cannot accept tunnel mode MUST delete the SA.
     throw new Refusal(
@@ -294,18 +294,16 @@ interface Choice {
 function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: boolean, old: ChildSa | undefined): Choice {
   const { core, connection } = sa
   assert(connection, 'a connection has been selected')
-  const offeredLocal = addressSelectors(offer.TSr.selectors)
-  const offeredRemote = addressSelectors(offer.TSi.selectors)
+  const askedLocal = addressSelectors(offer.TSr.selectors)
+  const askedRemote = addressSelectors(offer.TSi.selectors)
   const fits = (old ? [old.config] : connection.children).flatMap((config) => {
     if (config.mode === 'pass' || config.mode === 'drop') return []
     const ourLocal = old?.agreement.localTs ?? localSelectors(sa, config.localTs)
     const ourRemote = old?.agreement.remoteTs ?? remoteSelectors(sa, config.remoteTs)
-    // §2.23.1: in transport mode a peer behind a NAT names its inner address, and `dynamic` stands for that.
-    const translated =
-      sa.nat.remote && config.mode === 'transport' && config.remoteTs.some(({ kind }) => kind === 'dynamic')
-    const theirHost = translated ? hostsIn(offeredRemote) : []
+    const transport = config.mode === 'transport' && has(offer.N, NOTIFY.USE_TRANSPORT_MODE)
+    const [offeredLocal, offeredRemote] = throughNat(sa, transport, askedLocal, askedRemote)
     const localTs = narrow(offeredLocal, ourLocal)
-    const remoteTs = narrow(offeredRemote, [...ourRemote, ...theirHost])
+    const remoteTs = narrow(offeredRemote, ourRemote)
     // Selectors of two families alone would be an SA that no packet can use.
     if (pairs(localTs, remoteTs).length === 0) return []
     return [{ config, localTs, remoteTs, score: exactness(offeredLocal, localTs) + exactness(offeredRemote, remoteTs) }]
@@ -316,7 +314,7 @@ function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: boolean, ol
     core.log(
       'IKE',
       1,
-      `traffic selectors ${formatSelectors(offeredLocal)} === ${formatSelectors(offeredRemote)} unacceptable${configuredSelectors(sa)}`,
+      `traffic selectors ${formatSelectors(askedLocal)} === ${formatSelectors(askedRemote)} unacceptable${configuredSelectors(sa)}`,
       sa,
     )
     core.alert('ts-mismatch', sa)
@@ -433,9 +431,21 @@ function addressSelectors(selectors: readonly TrafficSelector[]): AddressSelecto
   return selectors.flatMap((selector) => (selector.kind === 'address' ? [selector] : []))
 }
 
-/** Selectors of one host each, as `dynamic` allows. */
-function hostsIn(selectors: readonly AddressSelector[]): AddressSelector[] {
-  return selectors.filter(({ start, end }) => Buffer.compare(start, end) === 0)
+/**
+ * §2.23.1, whoever begins: each side names the two hosts by the addresses that it knows, so in transport mode whoever
+ * is behind a NAT is called here as its packets are.
+ */
+function throughNat(
+  { nat, local, remote }: IkeSa,
+  transport: boolean,
+  localTs: readonly AddressSelector[],
+  remoteTs: readonly AddressSelector[],
+): [localTs: readonly AddressSelector[], remoteTs: readonly AddressSelector[]] {
+  if (!transport) return [localTs, remoteTs]
+  return [
+    nat.local ? substituted(localTs, local.address) : localTs,
+    nat.remote ? substituted(remoteTs, remote.address) : remoteTs,
+  ]
 }
 
 /** 2 when nothing of the offer was lost, 1 otherwise. */

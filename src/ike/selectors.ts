@@ -31,6 +31,20 @@ export function hostSelector(host: string, protocol = 0, startPort = 0, endPort 
   }
 }
 
+/**
+ * Transport mode through NAT, RFC 7296 §2.23.1: the selectors of one host with the address by which we know it in place
+ * of the one that it has itself. Selectors with more than exactly one address stay as they are, and do not fit.
+ */
+export function substituted(selectors: readonly AddressSelector[], address: string): readonly AddressSelector[] {
+  const host = hostSelector(address)
+  const [first] = selectors
+  const oneHost = selectors.every(({ start, end }) =>
+    [start, end].every((x) => Buffer.compare(x, first?.start ?? x) === 0),
+  )
+  if (!oneHost || first?.family !== host.family) return selectors
+  return selectors.map((selector) => ({ ...selector, start: host.start, end: host.end }))
+}
+
 /** Whether every selector of `part` lies within one of `whole`: an answer may narrow, never widen. */
 export function within(part: readonly AddressSelector[], whole: readonly AddressSelector[]): boolean {
   return part.length > 0 && part.every((selector) => whole.some((other) => contains(other, selector)))

@@ -46,7 +46,7 @@ export const noFaults: Faults = { loss: 0, duplication: 0, corruption: 0, leastD
  */
 export class NatBox {
   readonly outside: string
-  readonly #inside: ReadonlySet<string>
+  readonly #inside: Set<string>
   readonly #forwards: ReadonlyMap<number, Endpoint>
   readonly #mappings = new Map<string, number>()
   #nextPort = 20_000
@@ -55,6 +55,11 @@ export class NatBox {
     this.outside = outside
     this.#inside = new Set(inside)
     this.#forwards = forwards
+  }
+
+  /** One more address is behind it. */
+  hide(address: string): void {
+    this.#inside.add(address)
   }
 
   isInside(address: string): boolean {
