@@ -159,7 +159,7 @@ async function testFiles(kind: (typeof fileKinds)[number]): Promise<void> {
 
 function kindOfFile(file: string): (typeof fileKinds)[number] {
   if (file === 'test/tidy.test.ts') return 'tidy'
-  if (file.startsWith('test/simulation/')) return 'scenarios'
+  if (file.startsWith('test/simulation/') || file.startsWith('test/explore/')) return 'scenarios'
   return source(file).some((line) => line.includes('rfc-vectors')) ? 'vectors' : 'unit'
 }
 

@@ -105,6 +105,11 @@ export class ChildSa {
     return this.#in?.encapsulation !== undefined
   }
 
+  /** The peer has not shown yet that it has our answer: we do not send on it. */
+  get awaited(): boolean {
+    return this.#deferred !== undefined
+  }
+
   get inboundId(): SaId | undefined {
     return this.#in && idOf(this.#in)
   }

@@ -28,6 +28,9 @@ const childRules: readonly [ChildSituation, ChildRequest, Outcome][] = [
   ['closing', 'close', 'without Delete'],
   ['rekeying', 'close', 'as usual'],
   ['unknown', 'close', 'without Delete'],
+  // Not in the RFC: the peer's request may have overtaken its answer to ours.
+  ['in the making', 'rekey', 'TEMPORARY_FAILURE'],
+  ['in the making', 'close', 'without Delete'],
   ['installed', 'rekey', 'as usual'],
   ['installed', 'close', 'as usual'],
   // RFC 9370 §2.2.4
@@ -115,8 +118,19 @@ test('which row a Child SA is in, and what its rekeyer is told', () => {
   for (const [one, situation, notify] of rows) {
     assert.equal(childSituation(one), situation)
     assert.equal(
-      said(() => mayRekeyChild(one, unknown)),
+      said(() => mayRekeyChild(ikeSa('ESTABLISHED'), one, unknown)),
       notify,
+    )
+  }
+  assert.equal(childSituation(undefined, true), 'in the making')
+  for (const task of ['CHILD_CREATE', 'CHILD_REKEY']) {
+    assert.equal(
+      said(() => mayRekeyChild(ikeSa('ESTABLISHED', [task]), undefined, unknown)),
+      43,
+    )
+    assert.equal(
+      said(() => mayRekeyChild(ikeSa('ESTABLISHED', [task]), child('DELETED'), unknown)),
+      44,
     )
   }
 })

@@ -42,10 +42,12 @@ export type ChildSituation =
   /** Our own request to delete it is on its way. */
   | 'closing'
   | 'unknown'
+  /** Unknown, but a request of ours to make one is on its way: its answer may have been overtaken. */
+  | 'in the making'
 
 export type ChildRequest = 'rekey' | 'close'
 
-/** §2.25.1, row by row; what it leaves open is for a second rekeying of a replaced SA, which has to wait. */
+/** §2.25.1, row by row. What it leaves open: of what was replaced, or may be in the making, a rekeying has to wait. */
 export const childCollisions: Readonly<Record<ChildSituation, Readonly<Record<ChildRequest, Outcome>>>> = {
   installed: { rekey: 'as usual', close: 'as usual' },
   rekeying: { rekey: 'as usual', close: 'as usual' },
@@ -53,6 +55,7 @@ export const childCollisions: Readonly<Record<ChildSituation, Readonly<Record<Ch
   replaced: { rekey: 'TEMPORARY_FAILURE', close: 'as usual' },
   closing: { rekey: 'TEMPORARY_FAILURE', close: 'without Delete' },
   unknown: { rekey: 'CHILD_SA_NOT_FOUND', close: 'without Delete' },
+  'in the making': { rekey: 'TEMPORARY_FAILURE', close: 'without Delete' },
 }
 
 /** What we are doing with an IKE SA when a request of the peer comes. */
@@ -111,9 +114,13 @@ export const ikeCollisions: Readonly<Record<IkeSituation, Readonly<Record<IkeReq
   },
 }
 
-/** The row of `childCollisions` for a Child SA; undefined is one that we do not have. */
-export function childSituation(child: Pick<ChildSa, 'state' | 'deleteSent' | 'followUps'> | undefined): ChildSituation {
-  if (child === undefined || child.state === 'DELETED') return 'unknown' // one that lingers for its last packets is gone
+/** The row of `childCollisions` for a Child SA; undefined is one that we do not have, but perhaps are `making`. */
+export function childSituation(
+  child: Pick<ChildSa, 'state' | 'deleteSent' | 'followUps'> | undefined,
+  making = false,
+): ChildSituation {
+  if (child === undefined) return making ? 'in the making' : 'unknown'
+  if (child.state === 'DELETED') return 'unknown' // one that lingers for its last packets is gone
   if (child.deleteSent) return 'closing'
   const row = childRows[child.state]
   return row === 'rekeying' && child.followUps.ours ? 'rekeying on' : row
@@ -165,13 +172,14 @@ export function mayCreateChild(sa: IkeSa): void {
  * May the peer rekey this child now? `unknown` is thrown for one that we do not have.
  * @throws Refusal TEMPORARY_FAILURE or CHILD_SA_NOT_FOUND
  */
-export function mayRekeyChild(child: ChildSa | undefined, unknown: Refusal): void {
-  const situation = childSituation(child)
+export function mayRekeyChild(sa: Pick<IkeSa, 'activeTask'>, child: ChildSa | undefined, unknown: Refusal): void {
+  const making = sa.activeTask?.names.some((name) => name === 'CHILD_CREATE' || name === 'CHILD_REKEY') ?? false
+  const situation = childSituation(child, making)
   switch (childCollisions[situation].rekey) {
     case 'CHILD_SA_NOT_FOUND':
       throw unknown
     case 'TEMPORARY_FAILURE':
-      throw temporarily(`CHILD_SA ${child?.name}{${child?.uniqueId}} is ${situation}`)
+      throw temporarily(`CHILD_SA ${child ? `${child.name}{${child.uniqueId}} ` : ''}is ${situation}`)
     default:
   }
 }

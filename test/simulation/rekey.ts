@@ -114,7 +114,11 @@ export function eventsOf(host: Host, kind: 'child-rekey' | 'ike-rekey' | 'child-
 }
 
 /** `net` is up between the first subnets of both sides; `more`, between the second ones, is not. */
-export function twoChildren({ esp = [espProposal()] }: Pick<PairOptions, 'esp'> = {}): World {
+export function twoChildren(options: Pick<PairOptions, 'esp'> = {}): World {
+  return established(withTwoChildren(options))
+}
+
+export function withTwoChildren({ esp = [espProposal()] }: Pick<PairOptions, 'esp'> = {}): PairOptions {
   const children = (side: 1 | 2) =>
     ['net', 'more'].map((name, i) =>
       child({
@@ -124,8 +128,5 @@ export function twoChildren({ esp = [espProposal()] }: Pick<PairOptions, 'esp'> 
         remoteTs: [subnet(`10.${3 - side}.${i}.0/24`)],
       }),
     )
-  return established({
-    left: { connection: { children: children(1) } },
-    right: { connection: { children: children(2) } },
-  })
+  return { left: { connection: { children: children(1) } }, right: { connection: { children: children(2) } } }
 }

@@ -95,6 +95,27 @@ export class World {
     throw new Error('the jobs do not end')
   }
 
+  /** Completes the jobs of one host. */
+  finishJobsOf(host: Host): void {
+    for (let i = 0; i < tooMany; i++) {
+      const [job] = host.jobs
+      if (job === undefined) return
+      host.complete(job)
+      this.onStep?.()
+    }
+    throw new Error('the jobs do not end')
+  }
+
+  /** The clock goes to the next timer, which goes off; what it sends is in flight. */
+  passTime(): void {
+    const next = Math.min(...this.hosts.map(({ deadline }) => deadline ?? Number.POSITIVE_INFINITY))
+    if (next === Number.POSITIVE_INFINITY) return
+    this.now = Math.max(this.now, next)
+    for (const host of this.hosts) if ((host.deadline ?? next + 1) <= next) host.wake()
+    this.onStep?.()
+    if (!this.holdJobs) this.finishJobs()
+  }
+
   /** Delivers the oldest `count` datagrams in flight, one after the other, with the jobs that they cause. */
   deliver(count = 1): void {
     if (!this.holdJobs) this.finishJobs()

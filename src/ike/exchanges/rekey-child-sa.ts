@@ -33,7 +33,7 @@ import {
 import { ChildPlan } from '../child-plan.ts'
 import type { ChildSa } from '../child-sa.ts'
 import { loser, mayCreateChild, mayRekeyChild } from '../collisions.ts'
-import { assert, PeerRefused, Refusal } from '../errors.ts'
+import { assert, LocalFailure, PeerRefused, Refusal } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { closeChildSa, createChild } from '../initiation.ts'
 import { errorIn } from '../notifies.ts'
@@ -49,6 +49,8 @@ import * as followUps from './ike-followup-ke.ts'
  */
 export function* initiate(sa: IkeSa, old: ChildSa): Script<void> {
   if (!sa.children.has(old.uniqueId) || old.state !== 'INSTALLED') return
+  // Our request could overtake our answer: the peer would not know what it is about.
+  if (old.awaited) throw new LocalFailure(`CHILD_SA ${nameOfChild(old)} is not confirmed by the peer yet`)
   using marked = new DisposableStack()
   old.state = 'REKEYING'
   marked.defer(() => {
@@ -147,7 +149,7 @@ export function* respond(sa: IkeSa, { SA, Nonce, KE, TSi, TSr, N, rekey }: Rekey
   mayCreateChild(sa)
   const old = namedBy(sa, rekey)
   // The world may change while we wait: we may close the old one, or rekey it ourselves.
-  const stillPossible = () => mayRekeyChild(sa.children.get(old.uniqueId), notFound(rekey))
+  const stillPossible = () => mayRekeyChild(sa, sa.children.get(old.uniqueId), notFound(rekey))
   const nr = sa.core.random(32)
   using granted = yield* answerKeyExchange(proposalsOf(old.config), SA.proposals, KE, childRules(sa, false))
   const seed = { ni: Nonce.nonce, nr, ...(granted && { shared: granted.shared }) }
@@ -185,7 +187,7 @@ function namedBy(sa: IkeSa, rekey: NPayload): ChildSa {
     (child) => child.spiOut === spiOut && PROTOCOL[child.protocol] === protocol,
   )
   const found = named.find((child) => child.state !== 'DELETED') ?? named[0]
-  mayRekeyChild(found, notFound(rekey))
+  mayRekeyChild(sa, found, notFound(rekey))
   assert(found, 'what is not there cannot be rekeyed')
   return found
 }
