@@ -35,6 +35,10 @@ export interface End {
   readonly certificate?: 'common' | 'untrusted' | 'chain' | 'expired'
   readonly localNetworks?: readonly string[]
   readonly remoteNetworks?: readonly string[]
+  /** Further lines in the words of swanctl.conf: for the connection, beside it, and for the section `pools`. */
+  readonly settings?: readonly string[]
+  readonly connections?: readonly string[]
+  readonly pools?: readonly string[]
   /** Lines for the section `charon` of strongswan.conf. */
   readonly daemon?: readonly string[]
 }

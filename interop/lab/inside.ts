@@ -8,6 +8,7 @@ import { proveRefusal, proveTunnel } from './proofs.ts'
 import type { Scenario } from './scenario.ts'
 import { onStage, type Stage } from './stage.ts'
 import { proveSurface } from './surface.ts'
+import { proveVirtualIps } from './virtual-ips.ts'
 
 /** What goes in. */
 export interface Plan {
@@ -56,6 +57,10 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveRefusal(stage, expect)
     case 'same-surface':
       return proveSurface(stage)
+    case 'virtual-ips':
+      return proveVirtualIps(stage)
+    case 'roams':
+      return proveRoaming(stage, expect.change)
     case 'own-client':
       return proveOwnClient(stage)
   }

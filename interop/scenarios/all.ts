@@ -4,6 +4,8 @@ import { libreswan } from './libreswan.ts'
 import { matrix } from './matrix.ts'
 import { negotiation } from './negotiation.ts'
 import { network } from './network.ts'
+import { pooled } from './pools.ts'
+import { quantum } from './quantum.ts'
 import { refused } from './refused.ts'
 import { surface } from './surface.ts'
 
@@ -12,6 +14,8 @@ export const scenarios: readonly Scenario[] = [
   ...network,
   ...negotiation,
   ...refused,
+  ...pooled,
+  ...roaming,
   ...surface,
   ...libreswan,
 ]

@@ -46,7 +46,7 @@ export function swanctlConf({ host, other, connection, end, initiates, own }: Si
     local_addrs = ${host.place.outside[outer]}
     remote_addrs = ${other.place.seen[outer]}
     proposals = ${(end.ike ?? connection.ike).swanctl}
-    ${connection.settings.join('\n    ')}
+    ${[...connection.settings, ...(end.settings ?? [])].join('\n    ')}
     local {
       auth = ${method}
       id = ${identity(host.name)}
@@ -67,6 +67,10 @@ export function swanctlConf({ host, other, connection, end, initiates, own }: Si
       }
     }
   }
+  ${(end.connections ?? []).join('\n  ')}
+}
+pools {
+  ${(end.pools ?? []).join('\n  ')}
 }
 ${
   auth === 'psk'
@@ -74,6 +78,7 @@ ${
   ike-lab {
     id-moon = ${identity('moon')}
     id-sun = ${identity('sun')}
+    ${end.connections ? 'id-second = second.lab.test' : ''}
     secret = "${secret}"
   }
 }
