@@ -59,8 +59,6 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveSurface(stage)
     case 'virtual-ips':
       return proveVirtualIps(stage)
-    case 'roams':
-      return proveRoaming(stage, expect.change)
     case 'own-client':
       return proveOwnClient(stage)
   }

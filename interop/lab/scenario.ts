@@ -33,8 +33,6 @@ export type Expectation =
   | { readonly kind: 'same-surface' }
   /** Two road warriors get addresses from the responder's pools (lab/virtual-ips.ts). */
   | { readonly kind: 'virtual-ips' }
-  /** Somebody moves, and the Child SA stays the same. */
-  | { readonly kind: 'roams'; readonly change: Change }
   /** Our own client, `sallyport`, drives the daemon on moon. */
   | { readonly kind: 'own-client' }
 

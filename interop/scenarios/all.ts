@@ -5,7 +5,6 @@ import { matrix } from './matrix.ts'
 import { negotiation } from './negotiation.ts'
 import { network } from './network.ts'
 import { pooled } from './pools.ts'
-import { quantum } from './quantum.ts'
 import { refused } from './refused.ts'
 import { surface } from './surface.ts'
 
@@ -15,7 +14,6 @@ export const scenarios: readonly Scenario[] = [
   ...negotiation,
   ...refused,
   ...pooled,
-  ...roaming,
   ...surface,
   ...libreswan,
 ]
