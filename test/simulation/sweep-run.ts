@@ -294,6 +294,7 @@ function drawPlan(draw: Draw, seed: number): Plan {
     },
     connection: {
       mobike: draw.chance(0.7),
+      childless: draw.pick(['allow', 'allow', 'prefer', 'force'] as const),
       encap: draw.chance(0.1),
       dpdDelaySeconds: draw.pick([0, 0, 10]),
       ...(draw.chance(0.2) && { rekeySeconds: 90, randSeconds: 20, overSeconds: 30 }),
