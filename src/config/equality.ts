@@ -2,11 +2,34 @@
  * When two configurations are the same one: decides between updating and replacing a connection on reload, and whether
  * an IKE SA may be used again. As charon compares them: names are not looked at.
  */
+import { createHash } from 'node:crypto'
 import type { ChildConfig, Connection } from './connection.ts'
 
 /** The same but for the children; the name, `dscp` and `dpd_timeout` do not count. */
 export function sameConnection(a: Connection, b: Connection): boolean {
   return sameFields(a, b, connectionFields)
+}
+
+const keys = new WeakMap<Connection, string>()
+
+/** A text that is the same for connections that `sameConnection` calls the same, for looking them up. */
+export function connectionKey(connection: Connection): string {
+  const known = keys.get(connection)
+  if (known !== undefined) return known
+  const hash = createHash('sha256')
+  for (const name of connectionFields) hash.update(`${name}=${JSON.stringify(connection[name], plainly) ?? ''};`)
+  const key = hash.digest('base64')
+  keys.set(connection, key)
+  return key
+}
+
+/** Values of a connection as JSON: records in the order of their fields' names, expressions left to their text. */
+function plainly(name: string, value: unknown): unknown {
+  if (name === 'expression') return undefined
+  if (typeof value === 'bigint') return `${value}n`
+  if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString('base64')}`
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 /** The same Child SA configuration, whatever it is called. */

@@ -393,6 +393,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   }
   undo.move()
   sa.children.set(uniqueId, child)
+  core.sas.addChild(child)
   core.log(
     'IKE',
     0,

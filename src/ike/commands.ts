@@ -152,7 +152,7 @@ function terminate(
     return answer({ kind: 'failed', message: 'missing terminate selector' })
   }
   const ofChildren = child !== undefined || childId !== undefined
-  const sas = [...core.sas.values()].filter((sa) => matchesSa(sa, select, ofChildren))
+  const sas = candidatesFor(core, select, ofChildren).filter((sa) => matchesSa(sa, select, ofChildren))
   const children = ofChildren ? sas.flatMap((sa) => childrenOf(sa, select).map((one) => ({ sa, one }))) : []
   for (const { name } of core.connections.all()) {
     if ((ike ?? name) === name && ikeId === undefined && childId === undefined) core.retries.forget(name, child)
@@ -201,7 +201,7 @@ function rekeySelected(
     return answer({ kind: 'failed', message: 'missing rekey selector' })
   }
   const ofChildren = child !== undefined || childId !== undefined
-  const sas = [...core.sas.values()].filter((sa) => matchesSa(sa, select, ofChildren))
+  const sas = candidatesFor(core, select, ofChildren).filter((sa) => matchesSa(sa, select, ofChildren))
   const children = sas.flatMap((sa) => (ofChildren ? childrenOf(sa, select) : []).map((one) => ({ sa, one })))
   const matches = ofChildren ? children.length : sas.length
   if (matches === 0) return answer({ kind: 'matched', matches, done: 0, message: 'no matching SAs to rekey found' })
@@ -238,7 +238,9 @@ function uninstall(core: Core, child: string, ike: string | undefined): boolean 
 /** Asks the kernel for the counters of each child shown. Newest IKE SA first, as charon lists them. */
 function* listSas(core: Core, select: SaSelector): Script<Answer> {
   const byChild = select.child !== undefined || select.childId !== undefined
-  const shown = [...core.sas.values()].filter((sa) => matchesSa(sa, select, true)).reverse()
+  const shown = candidatesFor(core, select, true)
+    .filter((sa) => matchesSa(sa, select, true))
+    .reverse()
   const usage = new Map<ChildSa, ChildUsage>()
   for (const sa of shown) {
     for (const child of byChild ? childrenOf(sa, select) : sa.children.values()) {
@@ -258,6 +260,15 @@ function* usageOf(id: ChildSa['inboundId']): Script<ChildUsage['in']> {
   } catch {
     return undefined // gone in the meantime: shown without counters
   }
+}
+
+/** The IKE SAs among which a selector has to look: those of its id or name, if that is enough, else all. */
+function candidatesFor(core: Core, { ike, ikeId }: SaSelector, all: boolean): IkeSa[] {
+  if (ikeId !== undefined && (all || ike === undefined)) {
+    const sa = core.sas.get(ikeId)
+    return sa === undefined ? [] : [sa]
+  }
+  return ike !== undefined && ikeId === undefined ? [...core.sas.named(ike)] : [...core.sas.values()]
 }
 
 /** @param all whether name and id must both hold; else one of them is enough (CHARON 2.3) */

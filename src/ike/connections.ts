@@ -4,41 +4,59 @@ import { hasWildcards, type Identity, matchIdentity, type RdnMatching } from '..
 import { familyOf, parseAddress } from '../wire/address.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 
+/** A connection and its place in the order of loading, which replacing it does not change. */
+interface Loaded {
+  readonly connection: Connection
+  readonly order: number
+}
+
 export class Connections {
-  readonly #connections = new Map<string, Connection>()
+  readonly #loaded = new Map<string, Loaded>()
+  #order = 0
+  /** Names of connections by what they are looked up for: a child's name, a peer's address, or any peer at all. */
+  readonly #byChild = new Map<string, Set<string>>()
+  readonly #byHost = new Map<string, Set<string>>()
+  readonly #forAnybody = new Set<string>()
   /** Addresses that host names in the configuration last resolved to. */
   readonly #resolved = new Map<string, readonly string[]>()
 
   /** Stores a connection under its name, in place of the one before, and returns that one. */
   put(connection: Connection): Connection | undefined {
-    const before = this.#connections.get(connection.name)
-    this.#connections.set(connection.name, connection)
-    return before
+    const { name } = connection
+    const before = this.#loaded.get(name)
+    if (before !== undefined) this.#forget(before.connection)
+    this.#loaded.set(name, { connection, order: before?.order ?? this.#order++ })
+    for (const child of connection.children) enter(this.#byChild, child.name, name)
+    const hosts = connection.remoteAddresses.flatMap((pattern) => (pattern.kind === 'host' ? [pattern.address] : []))
+    for (const host of hosts) enter(this.#byHost, host, name)
+    // Subnets, names and %any have to be looked at for every peer.
+    if (hosts.length < connection.remoteAddresses.length || hosts.length === 0) this.#forAnybody.add(name)
+    return before?.connection
   }
 
   remove(name: string): Connection | undefined {
-    const before = this.#connections.get(name)
-    this.#connections.delete(name)
+    const before = this.#loaded.get(name)?.connection
+    if (before === undefined) return undefined
+    this.#forget(before)
+    this.#loaded.delete(name)
     return before
   }
 
   get(name: string): Connection | undefined {
-    return this.#connections.get(name)
+    return this.#loaded.get(name)?.connection
   }
 
   /** All, in load order. */
   all(): Connection[] {
-    return [...this.#connections.values()]
+    return [...this.#loaded.values()].map(({ connection }) => connection)
   }
 
   /** The child of that name, in the named connection or the first that has one. */
   findChild(child: string, ike?: string): { connection: Connection; config: ChildConfig } | undefined {
-    for (const connection of this.#connections.values()) {
-      if (ike !== undefined && connection.name !== ike) continue
-      const config = connection.children.find(({ name }) => name === child)
-      if (config !== undefined) return { connection, config }
-    }
-    return undefined
+    const names = ike === undefined ? (this.#byChild.get(child) ?? []) : [ike]
+    const [first] = this.#inOrder(names)
+    const config = first?.children.find(({ name }) => name === child)
+    return first && config && { connection: first, config }
   }
 
   resolved(name: string, addresses: readonly string[]): void {
@@ -48,7 +66,8 @@ export class Connections {
   /** Connections whose addresses fit the two ends of a datagram, the best first, ties in load order. */
   matching(local: Endpoint, remote: Endpoint): Connection[] {
     const scored: { connection: Connection; score: number }[] = []
-    for (const connection of this.#connections.values()) {
+    const possible = new Set([...(this.#byHost.get(remote.address) ?? []), ...this.#forAnybody])
+    for (const connection of this.#inOrder(possible)) {
       if (connection.version === 1) continue
       const ours = this.#quality(connection.localAddresses, local, connection.localPort)
       const theirs = this.#quality(connection.remoteAddresses, remote, connection.remotePort)
@@ -56,6 +75,17 @@ export class Connections {
       scored.push({ connection, score: 8 * ours + 16 * theirs + (connection.version === 2 ? 4 : 0) })
     }
     return scored.sort((a, b) => b.score - a.score).map(({ connection }) => connection)
+  }
+
+  #inOrder(names: Iterable<string>): Connection[] {
+    const found = [...names].flatMap((name) => this.#loaded.get(name) ?? [])
+    return found.sort((a, b) => a.order - b.order).map(({ connection }) => connection)
+  }
+
+  #forget({ name, children, remoteAddresses }: Connection): void {
+    for (const child of children) leave(this.#byChild, child.name, name)
+    for (const pattern of remoteAddresses) if (pattern.kind === 'host') leave(this.#byHost, pattern.address, name)
+    this.#forAnybody.delete(name)
   }
 
   /** 0 no match; 1 any; prefix + 1 for a subnet; 129 for the very host; one more if the port is the configured one. */
@@ -81,6 +111,17 @@ export class Connections {
       }
     }
   }
+}
+
+function enter(index: Map<string, Set<string>>, key: string, name: string): void {
+  const names = index.get(key)
+  if (names === undefined) index.set(key, new Set([name]))
+  else names.add(name)
+}
+
+function leave(index: Map<string, Set<string>>, key: string, name: string): void {
+  const names = index.get(key)
+  if (names?.delete(name) && names.size === 0) index.delete(key)
 }
 
 /** The prefix length if a range is a subnet. */

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { CoreSettings } from '../config/daemon-settings.ts'
 import type { Random } from '../crypto/random.ts'
-import type { KernelOperation } from '../kernel/operations.ts'
+import { KernelError, type KernelOperation } from '../kernel/operations.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 import { Admission } from './admission.ts'
 import { Connections } from './connections.ts'
@@ -20,6 +20,7 @@ import { Pools } from './pools.ts'
 import { Reqids } from './reqids.ts'
 import { Retries } from './retries.ts'
 import { Process, type Waiter } from './runner.ts'
+import { SaTable } from './sa-table.ts'
 import type { ReplyEffect, RequestEffect, RunEffect, Script, SleepEffect } from './script.ts'
 import { Timers } from './timers.ts'
 import { Traps } from './traps.ts'
@@ -65,7 +66,7 @@ export class Core {
   readonly retries: Retries
   readonly unknownSpis: UnknownSpis = new UnknownSpis()
   /** All IKE SAs by unique id, oldest first. */
-  readonly sas: Map<number, IkeSa> = new Map()
+  readonly sas: SaTable = new SaTable()
   /** The same by the SPI we chose. */
   readonly bySpi: Map<bigint, IkeSa> = new Map()
   /** Those we respond in, by what a retransmitted IKE_SA_INIT request looks like. */
@@ -182,14 +183,18 @@ export class Core {
     waiting?.fail(error)
   }
 
-  /** A kernel operation no script waits for: a removal. What fails is logged; `ended` is called either way. */
+  /**
+   * A kernel operation no script waits for: a removal. What fails is logged, except that the thing was gone already (the
+   * kernel itself removes states at their hard limit); `ended` is called either way.
+   */
   kernel(operation: KernelOperation, sa?: IkeSa, ended?: () => void): void {
     this.startJob(
       { kind: 'kernel', operation },
       {
         resume: () => ended?.(),
         fail: (error) => {
-          this.log('KNL', 1, error.message, sa, 'error')
+          const gone = error instanceof KernelError && (error.errno === 'ESRCH' || error.errno === 'ENOENT')
+          if (!gone) this.log('KNL', 1, error.message, sa, 'error')
           ended?.()
         },
       },

@@ -19,18 +19,20 @@
  *   knew of the other exchange (charon does; a Sallyport does not, uniqueness.ts). If it does not answer it is dead,
  *   and the redundant one is what stays.
  *
+ * Where one side gets an address from the other, the two are not alike, whoever began them, and both stay.
+ *
  * Only contacts that crossed are duplicates: an IKE SA that was begun when the other was up is a reauthentication or a
  * wish of the peer. `unique = never` says that several are wanted.
  */
 import { sameConnection } from '../config/equality.ts'
 import { EXCHANGE } from '../wire/numbers.ts'
 import { ChildPlan } from './child-plan.ts'
+import { type ChildSa, reqidKey } from './child-sa.ts'
 import { loser, type Nonces } from './collisions.ts'
 import { ExchangeTimeout } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { closeSa, createChild } from './initiation.ts'
 import { request } from './script.ts'
-import { others, samePair } from './uniqueness.ts'
 
 /** When the initiator of the redundant IKE SA looks at the two, and when the other side does. */
 const initiatorLooksMs = 1_000
@@ -43,9 +45,10 @@ const mostLooks = 6
 export function settleFirstContact(sa: IkeSa): void {
   const { connection, localId, remoteId } = sa
   if (connection === undefined || localId === undefined || connection.unique === 'never') return
-  for (const other of others(sa)) {
+  if (connection.vips.length > 0 || connection.pools.length > 0) return
+  for (const other of sa.core.sas.between(localId, remoteId)) {
     if (other.connection === undefined || !sameConnection(connection, other.connection)) continue
-    if (!samePair(other, localId, remoteId) || !crossed(sa, other)) continue
+    if (other === sa || !crossed(sa, other)) continue
     const [redundant, staying] = redundantOf(sa, other)
     const delayMs = redundant.role === 'initiator' ? initiatorLooksMs : responderLooksMs
     redundant.after(delayMs, () => look(redundant, staying, 1))
@@ -74,11 +77,12 @@ function look(redundant: IkeSa, staying: IkeSa, looks: number): void {
     if (looks < mostLooks) redundant.after(againMs, () => look(redundant, staying, looks + 1))
     else core.log('IKE', 1, `keeping ${redundant.name} beside ${staying.name} with the same peer`, redundant)
   }
-  if (redundant.state !== 'ESTABLISHED' || staying.destroyed) return
+  if (redundant.state !== 'ESTABLISHED' || redundant.closing || staying.destroyed || staying.closing) return
   if (staying.state !== 'ESTABLISHED') return again()
   const missing = missingChildren(redundant, staying)
   if (missing.length > 0) {
-    for (const config of missing) createChild(staying, new ChildPlan(config))
+    const begun = childrenOf(staying)
+    for (const config of missing) if (!begun.has(config.name)) createChild(staying, new ChildPlan(config))
     return again()
   }
   staying.enqueue({
@@ -87,7 +91,7 @@ function look(redundant: IkeSa, staying: IkeSa, looks: number): void {
       yield* request(EXCHANGE.INFORMATIONAL, [])
     },
     done() {
-      if (redundant.state !== 'ESTABLISHED') return
+      if (redundant.state !== 'ESTABLISHED' || redundant.closing || staying.closing) return
       if (staying.state !== 'ESTABLISHED' || missingChildren(redundant, staying).length > 0) return again()
       core.log(
         'IKE',
@@ -103,16 +107,27 @@ function look(redundant: IkeSa, staying: IkeSa, looks: number): void {
   })
 }
 
-/** Children that only the redundant IKE SA has or is about to have. */
+/** Children that only the redundant IKE SA has or is about to have; the same name and selectors make the same child. */
 function missingChildren(redundant: IkeSa, staying: IkeSa): ChildPlan['config'][] {
-  const names = (sa: IkeSa): Set<string> =>
-    new Set([
-      ...[...sa.children.values()].filter(({ leaving }) => !leaving).map(({ name }) => name),
-      ...[sa.activeTask, ...sa.queuedTasks].flatMap((task) => task?.child ?? []),
-    ])
-  const there = names(staying)
+  const there = childrenOf(staying)
   const configs = redundant.connection?.children ?? []
-  return [...names(redundant)].flatMap((name) =>
-    there.has(name) ? [] : (configs.find((config) => config.name === name) ?? []),
-  )
+  return [...childrenOf(redundant)].flatMap(([name, selectors]) => {
+    const same = there.get(name)
+    if (selectors === undefined ? there.has(name) : same === selectors) return []
+    return configs.find((config) => config.name === name) ?? []
+  })
+}
+
+/** The children by their names, with their selectors if they are up. */
+function childrenOf(sa: IkeSa): Map<string, string | undefined> {
+  const begun = [sa.activeTask, ...sa.queuedTasks].flatMap((task) => task?.child ?? [])
+  const up = [...sa.children.values()].filter(({ leaving }) => !leaving)
+  return new Map([
+    ...begun.map((name) => [name, undefined] as const),
+    ...up.map((child) => [child.name, selectorsOf(child)] as const),
+  ])
+}
+
+function selectorsOf({ agreement, config }: ChildSa): string {
+  return reqidKey(agreement.localTs, agreement.remoteTs, config)
 }

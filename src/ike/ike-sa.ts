@@ -79,7 +79,7 @@ export class IkeSa {
   local: Endpoint
   remote: Endpoint
   state: IkeSaState = 'CREATED'
-  connection: Connection | undefined
+  #connection: Connection | undefined
   /** As responder: connections that fit by address, until IKE_AUTH has chosen. */
   candidates: readonly Connection[] = []
   localId: Identity | undefined
@@ -115,6 +115,8 @@ export class IkeSa {
   reauthAtMs: number | undefined
   /** When the last authenticated message of the peer came. */
   lastHeardMs: number
+  /** A timer for keepalives runs. */
+  keepingAlive = false
   /** When we sent something last; a NAT forgets who is silent. */
   lastSentMs: number
   /** Child SAs by unique id. */
@@ -178,8 +180,17 @@ export class IkeSa {
     this.connection = options.connection
     this.lastHeardMs = core.now
     this.lastSentMs = core.now
-    core.sas.set(this.uniqueId, this)
+    core.sas.add(this)
     core.bySpi.set(this.localSpi, this)
+  }
+
+  get connection(): Connection | undefined {
+    return this.#connection
+  }
+
+  set connection(connection: Connection | undefined) {
+    this.core.sas.connected(this, this.#connection, connection)
+    this.#connection = connection
   }
 
   get name(): string {
@@ -642,6 +653,7 @@ export class IkeSa {
   /** The peer is authenticated. */
   established(): void {
     this.state = 'ESTABLISHED'
+    this.core.sas.identified(this)
     this.establishedAtMs = this.core.now
     this.establishedAfter = this.core.lastIkeId
     watch(this)
@@ -701,7 +713,7 @@ export class IkeSa {
     this.#destroyed = true
     const { core } = this
     if (this.state !== 'DELETING') this.state = 'DESTROYING'
-    core.sas.delete(this.uniqueId)
+    core.sas.remove(this)
     if (core.bySpi.get(this.localSpi) === this) core.bySpi.delete(this.localSpi)
     this.ours.close()
     this.#halfOpenTimer?.clear()
@@ -779,6 +791,7 @@ export class IkeSa {
   /** Takes a child out of the kernel and forgets it. */
   removeChild(child: ChildSa): void {
     if (!this.children.delete(child.uniqueId)) return
+    this.core.sas.removeChild(child)
     if (!this.#destroyed) sendOnSuccessor(this, child)
     this.forgetAside(child)
     child.uninstall(this.core, this)

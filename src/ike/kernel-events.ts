@@ -66,20 +66,16 @@ function expire(core: Core, event: Extract<KernelEvent, { kind: 'expire' }>): vo
 
 /** The peer's NAT has a new mapping: ESP in UDP came from elsewhere, and was authentic. */
 function mapping(core: Core, event: Extract<KernelEvent, { kind: 'mapping' }>): void {
-  for (const sa of core.sas.values()) {
-    const child = [...sa.children.values()].find(({ spiIn }) => spiIn === event.spi)
-    if (child === undefined || !sa.nat.remote) continue
-    sa.follow({ local: sa.local, remote: { address: event.newSource, port: event.newPort } })
-    return
-  }
+  const child = core.sas.withSpi(event.spi).find(({ spiIn, owner }) => spiIn === event.spi && owner.nat.remote)
+  if (child === undefined) return
+  const { owner } = child
+  owner.follow({ local: owner.local, remote: { address: event.newSource, port: event.newPort } })
 }
 
 function childOf(core: Core, spi: number, destination: string): { sa: IkeSa; child: ChildSa } | undefined {
-  for (const sa of core.sas.values()) {
-    for (const child of sa.children.values()) {
-      if (child.spiIn === spi && sa.local.address === destination) return { sa, child }
-      if (child.spiOut === spi && sa.remote.address === destination) return { sa, child }
-    }
-  }
-  return undefined
+  const child = core.sas.withSpi(spi).find(({ spiIn, owner }) => {
+    const end = spiIn === spi ? owner.local : owner.remote
+    return end.address === destination
+  })
+  return child && { sa: child.owner, child }
 }

@@ -10,11 +10,17 @@ const keepalive = Uint8Array.of(0xff)
 
 /** Starts what keeps an established IKE SA honest: liveness checks and, behind a NAT, keepalives. */
 export function watch(sa: IkeSa): void {
-  const { core, connection } = sa
-  const keepAliveMs = core.settings.keepAliveSeconds * 1000
-  if (keepAliveMs > 0) scheduleKeepalive(sa, keepAliveMs, keepAliveMs)
-  const delayMs = (connection?.dpdDelaySeconds ?? 0) * 1000
+  watchMapping(sa)
+  const delayMs = (sa.connection?.dpdDelaySeconds ?? 0) * 1000
   if (delayMs > 0) scheduleCheck(sa, delayMs, delayMs)
+}
+
+/** Starts the keepalives of an IKE SA that is, or has come to be, behind a NAT. Others cost nothing. */
+export function watchMapping(sa: IkeSa): void {
+  const intervalMs = sa.core.settings.keepAliveSeconds * 1000
+  if (!sa.nat.local || intervalMs === 0 || sa.keepingAlive) return
+  sa.keepingAlive = true
+  scheduleKeepalive(sa, intervalMs, intervalMs)
 }
 
 /** Sends a keepalive when nothing was sent for `intervalMs`: the mapping must not be forgotten. Looks after `inMs`. */
@@ -22,7 +28,10 @@ function scheduleKeepalive(sa: IkeSa, inMs: number, intervalMs: number): void {
   sa.after(inMs, () => {
     const { core, local, remote } = sa
     const idleMs = core.now - sa.lastSentMs
-    if (!sa.nat.local) return scheduleKeepalive(sa, intervalMs, intervalMs)
+    if (!sa.nat.local) {
+      sa.keepingAlive = false
+      return
+    }
     if (idleMs < intervalMs) return scheduleKeepalive(sa, intervalMs - idleMs, intervalMs)
     core.log('IKE', 1, `sending keep alive to ${remote.address}[${remote.port}]`, sa)
     sa.lastSentMs = core.now

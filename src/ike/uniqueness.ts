@@ -27,9 +27,9 @@ const reauthenticationMs = 10_000
 
 /** As initiator, RFC 7296 §2.4: no other IKE SA between these two identities is known to us. */
 export function isFirstContact(sa: IkeSa, peer: Identity | undefined): boolean {
-  const { connection, localId } = sa
+  const { core, connection, localId } = sa
   if (connection?.unique === 'never' || localId === undefined) return false
-  return !others(sa).some((other) => samePair(other, localId, peer))
+  return core.sas.between(localId, peer).every((other) => other === sa)
 }
 
 /**
@@ -41,8 +41,8 @@ export function enforceUniqueness(sa: IkeSa, notifies: readonly NPayload[]): voi
   if (connection === undefined || connection.unique === 'never' || localId === undefined) return
   const who = remoteId === undefined ? '%any' : formatIdentity(remoteId)
   const initialContact = has(notifies, NOTIFY.INITIAL_CONTACT)
-  for (const other of others(sa)) {
-    if (!samePair(other, localId, remoteId) || crossedOnTheWay(sa, other)) continue
+  for (const other of core.sas.between(localId, remoteId)) {
+    if (other === sa || crossedOnTheWay(sa, other)) continue
     if (initialContact) {
       core.log('IKE', 1, `destroying duplicate IKE_SA for peer '${who}', received INITIAL_CONTACT`, other)
       endIkeSa(other, 'replaced', () => other.close('lost'))
@@ -78,16 +78,4 @@ export function enforceUniqueness(sa: IkeSa, notifies: readonly NPayload[]): voi
  */
 function crossedOnTheWay(sa: IkeSa, other: IkeSa): boolean {
   return other.role === 'initiator' && sa.uniqueId <= (other.establishedAfter ?? 0)
-}
-
-/** Other IKE SAs that are up. */
-export function others(sa: IkeSa): IkeSa[] {
-  return [...sa.core.sas.values()].filter((other) => other !== sa && other.state === 'ESTABLISHED')
-}
-
-/** Whether an IKE SA is between these identities. */
-export function samePair(sa: IkeSa, us: Identity, peer: Identity | undefined): boolean {
-  const same = (a: Identity | undefined, b: Identity | undefined) =>
-    a !== undefined && b !== undefined && a.type === b.type && Buffer.compare(a.data, b.data) === 0
-  return same(sa.localId, us) && same(sa.remoteId, peer)
 }

@@ -79,10 +79,11 @@ export class UnknownSpis {
     const said = hintIn(bytes)
     if (said === undefined) return false
     core.drops.unexpected++
+    // The limit comes first: looking through all IKE SAs is not for everybody who sends a datagram.
+    if (!this.#checks.take(remote.address, core.now)) return true
     const sas = [...core.sas.values()].filter(
       (sa) => sa.state === 'ESTABLISHED' && sa.remote.address === remote.address,
     )
-    if (sas.length === 0 || !this.#checks.take(remote.address, core.now)) return true
     for (const sa of sas) {
       core.log('NET', 1, `received unprotected ${nameOf(NOTIFY, said)} from ${remote.address}, checking the peer`, sa)
       check(sa)

@@ -24,6 +24,7 @@ import { EXCHANGE, NOTIFY, nameOf } from '../../wire/numbers.ts'
 import type { NPayload, Payload } from '../../wire/payloads/index.ts'
 import { assert } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
+import { watchMapping } from '../liveness.ts'
 import {
   additionalAddresses,
   addressesIn,
@@ -187,6 +188,7 @@ function learnNat(sa: IkeSa, notifies: readonly NPayload[]): void {
   if (found === undefined) return
   if (mobike !== undefined) mobike.seenAs = find(notifies, NOTIFY.NAT_DETECTION_DESTINATION_IP)?.data
   sa.nat = found
+  watchMapping(sa)
   if (found.remote && !nat.remote) core.log('IKE', 1, 'remote host is behind NAT', sa)
   if (found.local && !nat.local) core.log('IKE', 1, 'local host is behind NAT, sending keep alives', sa)
   if (!found.remote && nat.remote) core.log('IKE', 1, 'remote host is not behind NAT anymore', sa)
