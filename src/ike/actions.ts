@@ -2,14 +2,14 @@
  * What becomes of children when they end: dpd_action and close_action (CHARON 9.7, 9.8), and the children that are
  * configured to be up whatever happens. The table below is the only place that says so.
  *
- * | what ended the child                        | action       | and if it must stay up            |
+ * | what ended the child                        | action       | if nothing starts it now          |
  * |---------------------------------------------|--------------|-----------------------------------|
- * | the peer did not answer a request (§2.4)    | dpd_action   | is looked after again later       |
- * | the peer deleted it, or the IKE SA          | close_action | is looked after again later       |
- * | INITIAL_CONTACT or a uniqueness policy      | none         | is looked after again later       |
- * | its own hard limit, as initiator            | made anew    | is looked after again later       |
- * | the hard limit of the IKE SA                | none         | is looked after again later       |
- * | our own terminate, unload or shutdown       | none         | no                                |
+ * | the peer did not answer a request (§2.4)    | dpd_action   | it stays down                     |
+ * | the peer deleted it, or the IKE SA          | close_action | it stays down                     |
+ * | INITIAL_CONTACT or a uniqueness policy      | none         | one that must stay up is, later   |
+ * | its own hard limit, as initiator            | made anew    | one that must stay up is, later   |
+ * | the hard limit of the IKE SA                | none         | one that must stay up is, later   |
+ * | our own terminate, unload or shutdown       | none         | it stays down                     |
  *
  * A child "must stay up" when it has start_action = start and is started again by one of the other actions, or when
  * keyingtries = 0 and anything starts it. charon gives up such a child when the attempt to start it again fails; here
@@ -37,12 +37,10 @@ const actions: Readonly<Record<Ending, (config: ChildConfig) => Action>> = {
   'IKE_SA expired': () => nothing,
 }
 
-const names: Readonly<Record<Ending, string>> = {
+/** The setting that says what follows, where there is one. */
+const settingNames: Readonly<Partial<Record<Ending, string>>> = {
   'no answer': 'dpd_action',
   'deleted by peer': 'close_action',
-  replaced: 'start_action',
-  'child expired': 'start_action',
-  'IKE_SA expired': 'start_action',
 }
 
 /** Whether we go on bringing up this child when charon would give up. */
@@ -121,8 +119,9 @@ export function follow(core: Core, ended: Ended, ending: Ending): void {
     core.retries.start(connection, config, remote)
     return
   }
-  if (mustStayUp(connection, config)) core.retries.later(connection, config, remote)
-  else core.log('IKE', 2, `CHILD_SA ${config.name} is not started again (${names[ending]} has no start)`)
+  const setting = settingNames[ending]
+  if (setting !== undefined) core.log('IKE', 1, `CHILD_SA ${config.name} stays down, ${setting} does not start it`)
+  else if (mustStayUp(connection, config)) core.retries.later(connection, config, remote)
 }
 
 /** As responder to a DELETE: traps that take the place of what the peer deletes, before it goes. */

@@ -71,10 +71,10 @@ export class Host {
    */
   restart(): void {
     const life = `${this.#options.seed} life ${++this.#lives}`
-    const { addresses } = this.kernel
+    const { addresses, addedAddresses } = this.kernel
     this.engine = this.#newEngine(life)
     this.kernel = this.#newKernel(life)
-    this.kernel.readdress(addresses)
+    this.kernel.readdress(addresses.filter((address) => !addedAddresses.includes(address)))
     this.kernel.drain()
     this.#jobs = []
     this.#timerAt = undefined

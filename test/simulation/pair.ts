@@ -63,14 +63,19 @@ export function pair(options: PairOptions = {}): World {
   })
   watch(world)
   for (const side of ['left', 'right'] as const) {
-    const auth = options[side]?.auth ?? options.auth ?? 'psk'
-    const host = world.host(side)
-    host.command({ kind: 'credentials', credentials: options[side]?.credentials ?? credentialsFor(side, auth) })
-    for (const pool of options[side]?.pools ?? []) host.command({ kind: 'load-pool', pool })
-    host.command({ kind: 'load-connection', connection: connectionOf(side, options) })
+    configure(world, side, options)
     world.finishJobs()
   }
   return world
+}
+
+/** Gives a host all that it has to know, as at its start. */
+export function configure(world: World, side: SideName, options: PairOptions): void {
+  const auth = options[side]?.auth ?? options.auth ?? 'psk'
+  const host = world.host(side)
+  host.command({ kind: 'credentials', credentials: options[side]?.credentials ?? credentialsFor(side, auth) })
+  for (const pool of options[side]?.pools ?? []) host.command({ kind: 'load-pool', pool })
+  host.command({ kind: 'load-connection', connection: connectionOf(side, options) })
 }
 
 /** As `pair`, and `left` has brought the child up. */
