@@ -1,6 +1,5 @@
 /** Bringing up a child: over an IKE SA that is there, or over a new one. */
 import type { ChildConfig, Connection } from '../config/connection.ts'
-import { sameConnection } from '../config/equality.ts'
 import type { ChildPlan } from './child-plan.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { Core } from './core.ts'
@@ -66,9 +65,7 @@ export function reusable(core: Core, connection: Connection, remote?: string): I
 }
 
 function ofConnection(core: Core, connection: Connection): IkeSa[] {
-  return [...core.sas.values()].filter(
-    (sa) => sa.connection !== undefined && (sa.connection === connection || sameConnection(sa.connection, connection)),
-  )
+  return [...core.sas.ofConnection(connection)]
 }
 
 /** The `start` and `trap` of start_action. */
@@ -97,8 +94,7 @@ export function undoStartAction(core: Core, connection: Connection, config: Chil
     core.traps.uninstall(connection.name, config.name)
   }
   if (!config.startAction.start) return
-  for (const sa of [...core.sas.values()]) {
-    if (sa.connection?.name !== connection.name) continue
+  for (const sa of core.sas.named(connection.name)) {
     const ours = [...sa.children.values()].filter((child) => child.config.name === config.name)
     const alone = ours.length === sa.children.size && sa.queuedTasks.length === 0
     if (alone && sa.state !== 'DELETING') {

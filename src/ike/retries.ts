@@ -85,13 +85,14 @@ export class Retries {
   }
 
   #isUp(connection: Connection, config: ChildConfig): boolean {
-    return [...this.#core.sas.values()].some(
-      (sa) =>
-        sa.connection?.name === connection.name &&
-        sa.state === 'ESTABLISHED' &&
-        !sa.closing &&
-        [...sa.children.values()].some(({ name, state }) => name === config.name && isUpState(state)),
-    )
+    return this.#core.sas
+      .named(connection.name)
+      .some(
+        (sa) =>
+          sa.state === 'ESTABLISHED' &&
+          !sa.closing &&
+          [...sa.children.values()].some(({ name, state }) => name === config.name && isUpState(state)),
+      )
   }
 }
 
