@@ -23,7 +23,9 @@ export function watchSafety(world: World): void {
     twinsAgree(world)
     for (const host of world.hosts) {
       // What is due may be in the kernel already, and the core does not know it.
-      if (host.jobs.length === 0 && (host.deadline ?? world.now + 1) > world.now) kernelHasAnOwner(host)
+      if (host.jobs.length > 0 || (host.deadline ?? world.now + 1) <= world.now) continue
+      kernelHasAnOwner(host)
+      addressesHaveAnOwner(host)
     }
   }
 }
@@ -93,6 +95,19 @@ export function kernelHasAnOwner(host: Host): void {
     if (orphan !== undefined)
       throw new Violation(`${name}: nobody owns a policy ${policy.direction} with reqid ${orphan.reqid}`)
   }
+}
+
+/** Virtual IPs are on the interface for as long as an IKE SA has them, and leases in use belong to one. */
+export function addressesHaveAnOwner(host: Host): void {
+  const sas = host.sas()
+  const ours = sas.flatMap(({ localVips }) => localVips).sort()
+  const there = host.kernel.addedAddresses.toSorted()
+  if (ours.join(' ') !== there.join(' ')) {
+    throw new Violation(`${host.name}: its IKE SAs have ${ours}, its interfaces have ${there}`)
+  }
+  const given = new Set(sas.flatMap(({ remoteVips }) => remoteVips))
+  const { leases } = host.engine.census
+  if (given.size !== leases) throw new Violation(`${host.name}: ${leases} leases in use, its peers have ${[...given]}`)
 }
 
 /** Whatever happens to a packet between the two subnets, it must not be one of these. */

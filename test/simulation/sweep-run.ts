@@ -17,8 +17,9 @@ import { Draw } from './draw.ts'
 import { carries, nothingLeaks, onlyChild, onlySa, packetOf, sameSingleChild } from './expect.ts'
 import type { Host } from './host.ts'
 import { noFaults } from './network.ts'
-import { configure, connectionOf, type PairOptions, pair } from './pair.ts'
+import { connectionOf, type PairOptions, pair } from './pair.ts'
 import { checkCarried, watchSafety } from './safety.ts'
+import { roadWarrior, v4Pool, v6Pool } from './virtual-ip.ts'
 import type { World } from './world.ts'
 
 export interface SweepResult {
@@ -78,15 +79,13 @@ export const marks: Readonly<Record<string, RegExp>> = {
   'kernel refused': /failed: (ENOMEM|EPERM|EPROTONOSUPPORT)/,
   'Child SA rekeyed': /generating CREATE_CHILD_SA response \d+ \[ (?!N\().*TSi/,
   'IKE SA rekeyed': /IKE_SA .* rekeyed between/,
-  reauthenticated: /reauthenticating IKE_SA/,
-  'started again': /restarting CHILD_SA/,
-  'looked after later': /looking after CHILD_SA/,
-  'crossing first contacts': /both sides began an IKE_SA at once/,
   'told to try later': /N\(TEMP_FAIL\)/,
   'liveness checked': /sending DPD request/,
   'DELETE of a child': /received DELETE for ESP/,
   'DELETE of an IKE SA': /received DELETE for IKE_SA/,
   'DELETE of what is gone': /CHILD_SA not found/,
+  'virtual IP given': /assigning virtual IP/,
+  'virtual IP kept': /reassigning (offline|online) lease/,
   'forged or broken message': /ignoring|invalid|could not decrypt|verification failed/,
 }
 
@@ -104,6 +103,8 @@ interface Plan {
   /** Things that happen: at that time, or so many steps after the one before if that is earlier. */
   readonly actions: readonly { readonly atMs: number; readonly steps: number; readonly name: ActionName }[]
   readonly cookies: boolean
+  /** The left one asks for virtual IPs. */
+  readonly virtual: boolean
   readonly summary: string
 }
 
@@ -129,11 +130,6 @@ type ActionName =
   | 'left rekeys the IKE SA'
   | 'right rekeys the IKE SA'
   | 'both rekey the IKE SA'
-  | 'left reauthenticates'
-  | 'right reauthenticates'
-  | 'both reauthenticate'
-  | 'left crashes'
-  | 'right crashes'
   | 'an old datagram comes again'
   | 'left installs a trap'
   | 'left uninstalls a trap'
@@ -199,23 +195,19 @@ const actionTable: Readonly<Record<ActionName, Action>> = {
       for (const host of hosts) rekey(host, { ike: 'lab' })
     },
   },
-  'left reauthenticates': { weight: 2, act: ({ left }) => rekey(left, { ike: 'lab' }, true) },
-  'right reauthenticates': { weight: 2, act: ({ right }) => rekey(right, { ike: 'lab' }, true) },
-  'both reauthenticate': {
-    weight: 1,
-    act: ({ hosts }) => {
-      for (const host of hosts) rekey(host, { ike: 'lab' }, true)
-    },
-  },
-  'left crashes': { weight: 2, act: (world, _draw, { options }) => crash(world, 'left', options) },
-  'right crashes': { weight: 2, act: (world, _draw, { options }) => crash(world, 'right', options) },
   'an old datagram comes again': {
     weight: 3,
     act: ({ net, now }, draw) => {
       if (net.past.length > 0) net.duplicate({ ...draw.pick(net.past), at: now })
     },
   },
-  'left installs a trap': { weight: 1, act: ({ left }) => left.command({ kind: 'install', child: 'net' }) },
+  'left installs a trap': {
+    weight: 1,
+    // A trap for virtual IPs would have to know them.
+    act: ({ left }, _draw, { virtual }) => {
+      if (!virtual) left.command({ kind: 'install', child: 'net' })
+    },
+  },
   'left uninstalls a trap': { weight: 1, act: ({ left }) => left.command({ kind: 'uninstall', child: 'net' }) },
   'left loads another connection': {
     weight: 1,
@@ -236,7 +228,8 @@ const actionTable: Readonly<Record<ActionName, Action>> = {
   'an address comes and goes': {
     weight: 1,
     act: ({ left }) => {
-      left.kernel.readdress(left.kernel.addresses)
+      const { addresses, addedAddresses } = left.kernel
+      left.kernel.readdress(addresses.filter((address) => !addedAddresses.includes(address)))
       left.passKernelEvents()
     },
   },
@@ -254,44 +247,12 @@ function terminate(host: Host, select: SaSelector, draw: Draw): void {
   host.command({ kind: 'terminate', select, force: draw.chance(0.1), timeoutMs: 0 })
 }
 
-function rekey(host: Host, select: SaSelector, reauth = false): void {
-  host.command({ kind: 'rekey', select, reauth })
-}
-
-/** Power off and on: the host knows its configuration and nothing else. */
-function crash(world: World, side: 'left' | 'right', options: PairOptions): void {
-  world.host(side).restart()
-  configure(world, side, options)
-}
-
-/** What takes away a child that a host keeps up, and is meant to: by its own command, or for want of a configuration. */
-const ends: Readonly<Record<'left' | 'right', RegExp>> = {
-  left: /left terminates|loads|both terminate/,
-  right: /right terminates|loads|both terminate/,
-}
-
-/** Whether one of the hosts has to see to it that the child is up in the end. */
-function mustBeUp({ options, actions }: Plan): boolean {
-  return (['left', 'right'] as const).some(
-    (side) => options[side]?.child?.dpdAction?.start && !actions.some(({ name }) => ends[side].test(name)),
-  )
-}
-
-/** The child is up, and packets cross both ways; a rekeying under way may cost a packet. */
-function isUp(world: World, draw: Draw): void {
-  for (const host of world.hosts) {
-    const tries = Array.from({ length: 5 }, () => {
-      runFor(world, draw, 3)
-      const child = host.sas().flatMap(({ children }) => children.filter(({ state }) => state === 'INSTALLED'))[0]
-      const [local, remote] = [child?.localTs[0], child?.remoteTs[0]]
-      return local && remote ? world.carry(host, packetOf(local, remote)) : 'nothing is up'
-    })
-    assert.ok(tries.includes('protected'), `${host.name} was to keep the child up: ${tries.join(', ')}`)
-  }
+function rekey(host: Host, select: SaSelector): void {
+  host.command({ kind: 'rekey', select, reauth: false })
 }
 
 function refuse({ kernel }: Host, draw: Draw): void {
-  const kinds = ['allocate-spi', 'install-sa', 'install-policy', 'add-route', 'route-lookup'] as const
+  const kinds = ['allocate-spi', 'install-sa', 'install-policy', 'add-route', 'route-lookup', 'add-address'] as const
   kernel.refuse({
     kind: draw.pick(kinds),
     nth: draw.between(1, 3),
@@ -313,28 +274,24 @@ function drawPlan(draw: Draw, seed: number): Plan {
     trap: start === 'both trap' || start === `${side} traps`,
     start: start === 'both start' || start === `${side} starts`,
   })
-  const keeps = start.includes('start') && draw.chance(0.6)
-  const keepUp = (side: 'left' | 'right') =>
-    keeps && action(side).start
-      ? { dpdAction: { trap: false, start: true }, closeAction: { trap: false, start: true } }
-      : {}
   const narrow = mode === 'tunnel' && draw.chance(0.15)
   const cookies = draw.chance(0.2)
-  const options: PairOptions = {
+  const virtual = mode === 'tunnel' && !start.includes('trap') && draw.chance(0.4)
+  const plain: PairOptions = {
     seed,
     outer,
     inner: mode === 'transport' ? outer : inner,
     mode,
     left: {
       auth,
-      child: { startAction: action('left'), ...keepUp('left') },
+      child: { startAction: action('left') },
       ...(ike.left && { connection: { proposals: ike.left } }),
     },
     right: {
       auth: rightAuth,
       child: {
         // A trap needs an address to go to.
-        ...(nat === 'left' || nat === 'both' ? {} : { startAction: action('right'), ...keepUp('right') }),
+        startAction: nat === 'left' || nat === 'both' ? { trap: false, start: false } : action('right'),
         ...(narrow && { localTs: [subnet(inner === 6 ? 'fd00:2::/80' : '10.2.0.0/24')] }),
       },
       ...(ike.right && { connection: { proposals: ike.right } }),
@@ -350,14 +307,13 @@ function drawPlan(draw: Draw, seed: number): Plan {
     },
     connection: {
       mobike: draw.chance(0.7),
-      childless: draw.pick(['allow', 'allow', 'prefer', 'force'] as const),
       encap: draw.chance(0.1),
-      dpdDelaySeconds: keeps ? 10 : draw.pick([0, 0, 10]),
-      keyingTries: draw.pick([1, 1, 0]),
+      dpdDelaySeconds: draw.pick([0, 0, 10]),
       ...(draw.chance(0.2) && { rekeySeconds: 90, randSeconds: 20, overSeconds: 30 }),
     },
     child: { ...(draw.chance(0.2) && { lifetimeSeconds: { rekey: 60, life: 80, rand: 20 } }) },
   }
+  const options = virtual ? drawVirtual(draw, plain) : plain
   const calm = draw.chance(0.15)
   const loss = calm ? 0 : draw.pick([0, 0.05, 0.2, 0.4])
   const duplication = calm ? 0 : draw.pick([0, 0.1, 0.5])
@@ -382,13 +338,28 @@ function drawPlan(draw: Draw, seed: number): Plan {
     ...(nat ? [`NAT ${nat}`] : []),
     ...(ike.summary ? [ike.summary] : []),
     ...(start === 'none' ? [] : [start]),
-    ...(keeps ? ['kept up'] : []),
     ...(narrow ? ['narrowed'] : []),
+    ...(virtual ? [`virtual ${options.left?.connection?.vips?.join(' ')}`] : []),
     ...(cookies ? ['cookies'] : []),
     `loss ${loss}, twice ${duplication}, changed ${corruption}, delay ${mostDelayMs} ms`,
     [first, ...actions].map(({ name }) => name).join(', '),
   ].join('; ')
-  return { options, loss, duplication, corruption, mostDelayMs, actions: [first, ...actions], cookies, summary }
+  const drawn = { options, loss, duplication, corruption, mostDelayMs, cookies, virtual, summary }
+  return { ...drawn, actions: [first, ...actions] }
+}
+
+/** The left one has no network but asks for an address; the right one has enough of them, or just one. */
+function drawVirtual(draw: Draw, options: PairOptions): PairOptions {
+  const { inner = 4 } = options
+  const any = inner === 6 ? '::' : '0.0.0.0'
+  const other = inner === 6 ? '0.0.0.0' : '::'
+  const pools = [v4Pool, v6Pool].map((pool) => ({
+    ...pool,
+    size: draw.pick([1, 2, 254]),
+    attributes: draw.chance(0.5) ? [{ name: 'dns', values: ['10.2.0.53'] }] : [],
+  }))
+  const vips = draw.pick([[any], [any, other], [inner === 6 ? 'fec7::1' : '10.77.0.1']])
+  return roadWarrior({ ...options, vips, pools, families: [inner] })
 }
 
 function drawAction(draw: Draw): ActionName {
@@ -500,11 +471,6 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
   world.net.partitioned = false
   for (const { kernel } of world.hosts) kernel.forgive()
   world.ladder.note('left', '* the network heals', world.now)
-  if (mustBeUp(plan)) {
-    // Time for the liveness check to fail, for the attempt under way to be given up, and for the longest pause.
-    runFor(world, draw, 900)
-    isUp(world, draw)
-  }
   for (const host of world.hosts) load(host, withoutLimits(plan.options))
   // Longer than all retransmissions of one exchange, and than an acquire is held.
   runFor(world, draw, 400)
@@ -520,6 +486,7 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
   sameSingleChild(world)
   assert.equal(onlySa(world.left).initiator, true)
   assert.equal(onlyChild(world.left).state, 'INSTALLED')
+  assert.equal(onlySa(world.left).localVips.length > 0, plan.virtual)
   for (const host of world.hosts) {
     for (const select of [{ child: 'net' }, { ike: 'lab' }]) {
       world.ladder.note(host.name, `* rekey ${JSON.stringify(select)}`, world.now)
