@@ -4,7 +4,7 @@ import test from 'node:test'
 import { formatIdentity } from '../pki/identity.ts'
 import { ConfigError } from './config-error.ts'
 import type { Connection } from './connection.ts'
-import { sameChild, sameConnection } from './equality.ts'
+import { connectionKey, sameChild, sameConnection } from './equality.ts'
 import { memoryFiles } from './files.ts'
 import { parseConf } from './grammar.ts'
 import { detailOf, loadConnection } from './load-conn.ts'
@@ -319,6 +319,7 @@ for (const [text, same] of differences) {
     assert.ok(sameConnection(load(base), load(base)))
     const other = loadConnection('y', tree(`${base}\n${text}`), files).connection
     assert.equal(sameConnection(load(base), other), same)
+    assert.equal(connectionKey(load(base)) === connectionKey(other), same)
   })
 }
 

@@ -35,11 +35,13 @@ export interface PeerAuthentication {
   readonly revocation?: RevocationPolicy
 }
 
+/** A public key that is trusted without a certificate (RFC 7670); without an identity, for whoever the connection accepts. */
 export interface RawKey {
   readonly key: KeyObject
   readonly identity?: Identity
 }
 
+/** Whether the peer is who it says it is. */
 export type PeerVerdict = PeerVerified | PeerRejected
 
 export interface PeerVerified {
@@ -66,6 +68,7 @@ export interface PeerRejected {
   readonly log: readonly string[]
 }
 
+/** charon's alerts that a refused peer raises. */
 export type PeerAlert =
   | 'peer-auth-failed'
   | 'cert-expired'

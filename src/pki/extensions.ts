@@ -35,11 +35,13 @@ export interface Extensions {
   readonly unknownCritical: readonly string[]
 }
 
+/** RFC 5280 §4.2.1.9: whether the subject is a CA, and how many CAs may follow below it. */
 export interface BasicConstraints {
   readonly ca: boolean
   readonly pathLen?: number
 }
 
+/** RFC 5280 §4.2.1.1: which key of the issuer signed. */
 export interface AuthorityKeyId {
   readonly keyId?: Uint8Array
   readonly issuers?: readonly GeneralName[]
@@ -55,16 +57,19 @@ export interface DistributionPoint {
   readonly crlIssuer?: readonly GeneralName[]
 }
 
+/** RFC 5280 §4.2.1.5: a policy of the issuer and the one of the subject that counts as the same; OIDs. */
 export interface PolicyMapping {
   readonly issuerDomain: string
   readonly subjectDomain: string
 }
 
+/** RFC 5280 §4.2.1.11: after how many certificates a policy must be stated, and mappings end. */
 export interface PolicyConstraints {
   readonly requireExplicit?: number
   readonly inhibitMapping?: number
 }
 
+/** RFC 5280 §4.2.1.10: the names that all certificates below may or must not have. */
 export interface NameConstraints {
   readonly permitted: readonly GeneralName[]
   readonly excluded: readonly GeneralName[]
@@ -83,6 +88,7 @@ export const KEY_USAGES = [
   'decipherOnly',
 ] as const
 
+/** RFC 5280 §4.2.1.3: what the key may be used for. */
 export type KeyUsage = (typeof KEY_USAGES)[number]
 
 /** Reads Extensions, or the absence of any. Throws DecodeError. */

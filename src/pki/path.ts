@@ -32,6 +32,7 @@ export interface PathBudget {
   readonly comparisons: number
 }
 
+/** A path from the leaf to an anchor, or why there is none. */
 export type PathResult = PathFound | PathRefused
 
 export interface PathFound {
@@ -58,6 +59,7 @@ export interface PathRefused {
   readonly log: readonly string[]
 }
 
+/** The rule of RFC 5280 §6.1 that no path satisfied, of the path that came furthest. */
 export type PathFailure =
   | 'expired'
   | 'not-yet-valid'

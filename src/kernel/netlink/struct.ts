@@ -28,7 +28,9 @@ export interface Struct<T> extends Field<T> {
 
 /** Types of fields by name, for the type of a structure: `Struct<Addresses<'daddr'> & Numbers<'spi' | 'proto'>>`. */
 export type Numbers<K extends string> = { readonly [_ in K]: number }
+/** Fields of 64 bits by their names. */
 export type BigInts<K extends string> = { readonly [_ in K]: bigint }
+/** Fields of 16 octets that hold an address, by their names. */
 export type Addresses<K extends string> = { readonly [_ in K]: Uint8Array }
 
 /**
