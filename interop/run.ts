@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { runFolder } from './lab/cache.ts'
 import { findGround, type Ground, runInside } from './lab/guest.ts'
 import type { Event, Plan } from './lab/inside.ts'
+import { strongswanHasMlKem } from './lab/ml-kem.ts'
 import { rootFolder } from './lab/root.ts'
 import type { Scenario } from './lab/scenario.ts'
 import { scenarios } from './scenarios/all.ts'
@@ -37,8 +38,12 @@ async function main(wanted: readonly Scenario[]): Promise<number> {
     return 1
   }
   const { libreswan, reason } = await libreswanRoot(wanted, report)
-  const chosen = wanted.filter(({ peer }) => peer !== 'libreswan' || libreswan !== undefined)
-  const skipped = wanted.length - chosen.length
+  const possible = wanted.filter(({ needs }) => needs !== 'ML-KEM' || strongswanHasMlKem(root))
+  if (possible.length < wanted.length) {
+    console.log(`${wanted.length - possible.length} scenarios left out: the strongSwan of this lab has no ML-KEM`)
+  }
+  const chosen = possible.filter(({ peer }) => peer !== 'libreswan' || libreswan !== undefined)
+  const skipped = possible.length - chosen.length
   console.log(
     `${chosen.length} scenarios on ${ground.kind === 'host' ? 'the kernel of this machine' : 'user-mode Linux'}`,
   )

@@ -31,6 +31,8 @@ export interface End {
   readonly ike?: Proposal
   readonly esp?: Proposal
   readonly secret?: string
+  /** A post-quantum preshared key, whose id is `lab-ppk`. */
+  readonly ppk?: string
   /** Whose certificates: the common CA's, those of a CA the peer does not trust, a chain, or what is over by now. */
   readonly certificate?: 'common' | 'untrusted' | 'chain' | 'expired'
   readonly localNetworks?: readonly string[]

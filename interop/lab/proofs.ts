@@ -1,5 +1,6 @@
 /** What a scenario has to show, each proof an error with a plain reason if it fails. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connectionName } from './connection.ts'
 import { leaveHalfOpen } from './half-open.ts'
 import type { Family, Host } from './hosts.ts'
 import { kernelPolicies, kernelRest, kernelStates } from './kernel.ts'
@@ -30,9 +31,32 @@ export async function proveTunnel(stage: Stage, expect: Up): Promise<void> {
   await pingBothWays(stage)
   await countersRose(initiatorHost, kernel)
   await countersRose(responderHost, kernel)
+  for (const what of expect.rekeys ?? []) await rekey(stage, expect, what)
+  for (const daemon of expect.says ? [initiator, responder] : []) {
+    if (!daemon.log().includes(expect.says ?? '')) throw new Error(`the log of ${daemon.name} lacks '${expect.says}'`)
+  }
   await end(stage, expect.endedBy ?? 'initiator')
   await quiet(stage)
   lookAtWire(stage, readCapture(await capture.stop()), wire)
+}
+
+/** The initiator rekeys by swanctl; in the end there is one of each again, with other SPIs, and packets cross. */
+async function rekey(stage: Stage, expect: Up, what: 'child' | 'ike'): Promise<void> {
+  const { initiator, responder, initiatorHost, responderHost } = stage
+  const spis = async (): Promise<string> => (await kernelStates(initiatorHost.shell)).map(({ spi }) => spi).join(' ')
+  const ikeSpis = async (): Promise<string> => {
+    const shown = await initiatorHost.shell.must('timeout 5 swanctl --list-sas --raw')
+    return /initiator-spi=(\w+) responder-spi=(\w+)/.exec(shown)?.[0] ?? ''
+  }
+  const now = what === 'child' ? spis : ikeSpis
+  const before = await now()
+  await initiatorHost.shell.must(`timeout 8 swanctl --rekey --${what} ${connectionName}`)
+  await poll(`${initiator.name} to rekey the ${what}`, 10_000, async () => (await now()) !== before)
+  for (const daemon of [initiator, responder]) await isEstablished(daemon, stage, expect)
+  for (const { shell, name } of [initiatorHost, responderHost]) {
+    await poll(`the replaced states on ${name} to go`, 12_000, async () => (await kernelStates(shell)).length === 2)
+  }
+  await pingBothWays(stage)
 }
 
 /** Ends the connection; after that neither kernel holds anything. */
@@ -164,6 +188,9 @@ function lookAtWire({ scenario, initiatorHost, responderHost }: Stage, seen: See
   const notifies = seen.ike.filter((m) => m.exchange === 34 && m.isResponse).flatMap((m) => m.notifies)
   for (const wanted of wire.initNotifies ?? []) {
     if (!notifies.includes(wanted)) throw new Error(`no response to IKE_SA_INIT carries notify ${wanted}`)
+  }
+  for (const wanted of wire.exchanges ?? []) {
+    if (!seen.ike.some(({ exchange }) => exchange === wanted)) throw new Error(`no exchange ${wanted} on the wire`)
   }
   for (const direction of ['request', 'response'] as const) {
     const isResponse = direction === 'response'

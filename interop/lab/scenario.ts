@@ -8,6 +8,8 @@ export interface OnTheWire {
   readonly udp?: boolean
   /** IKE_AUTH comes in fragments, in the requests, the responses, or both. */
   readonly fragments?: readonly ('request' | 'response')[]
+  /** Exchange types that are seen, besides the usual ones. */
+  readonly exchanges?: readonly number[]
   /** Notify messages that a response to IKE_SA_INIT carries in the clear. */
   readonly initNotifies?: readonly number[]
 }
@@ -20,6 +22,10 @@ export type Expectation =
       readonly endedBy?: 'initiator' | 'responder' | 'end-of-daemon'
       /** The selectors that both ends show in the end (in swanctl's words), the initiator's first. */
       readonly selectors?: readonly [initiators: string, responders: string]
+      /** What the initiator rekeys, one after the other, before the end. */
+      readonly rekeys?: readonly ('child' | 'ike')[]
+      /** Text that the logs of both ends hold. */
+      readonly says?: string
       /** Text that every state in both kernels shows (`ip -s xfrm state`). */
       readonly kernel?: readonly string[]
     }
@@ -45,6 +51,8 @@ export interface Scenario {
   readonly nat: boolean
   /** The networks are behind the hosts, on clients: packets are forwarded. */
   readonly clients: boolean
+  /** What not every strongSwan has. */
+  readonly needs?: 'ML-KEM'
   /** Before anything else the responder gets an IKE_SA_INIT that nobody follows up, so that it asks for cookies. */
   readonly halfOpenFirst: boolean
   readonly connection: Connection

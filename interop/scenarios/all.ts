@@ -5,6 +5,7 @@ import { matrix } from './matrix.ts'
 import { negotiation } from './negotiation.ts'
 import { network } from './network.ts'
 import { pooled } from './pools.ts'
+import { quantum } from './quantum.ts'
 import { refused } from './refused.ts'
 import { surface } from './surface.ts'
 
@@ -15,5 +16,6 @@ export const scenarios: readonly Scenario[] = [
   ...refused,
   ...pooled,
   ...surface,
+  ...quantum,
   ...libreswan,
 ]

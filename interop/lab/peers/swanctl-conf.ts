@@ -84,5 +84,15 @@ ${
 }
 `
     : ''
+}${
+  end.ppk === undefined
+    ? ''
+    : `secrets {
+  ppk-lab {
+    id = lab-ppk
+    secret = "${end.ppk}"
+  }
+}
+`
 }`
 }
