@@ -17,7 +17,7 @@ import { Draw } from './draw.ts'
 import { carries, nothingLeaks, onlyChild, onlySa, packetOf, sameSingleChild } from './expect.ts'
 import type { Host } from './host.ts'
 import { noFaults } from './network.ts'
-import { connectionOf, type PairOptions, pair } from './pair.ts'
+import { configure, connectionOf, type PairOptions, pair } from './pair.ts'
 import { checkCarried, watchSafety } from './safety.ts'
 import { roadWarrior, v4Pool, v6Pool } from './virtual-ip.ts'
 import type { World } from './world.ts'
@@ -79,6 +79,10 @@ export const marks: Readonly<Record<string, RegExp>> = {
   'kernel refused': /failed: (ENOMEM|EPERM|EPROTONOSUPPORT)/,
   'Child SA rekeyed': /generating CREATE_CHILD_SA response \d+ \[ (?!N\().*TSi/,
   'IKE SA rekeyed': /IKE_SA .* rekeyed between/,
+  reauthenticated: /reauthenticating IKE_SA/,
+  'started again': /restarting CHILD_SA/,
+  'looked after later': /looking after CHILD_SA/,
+  'crossing first contacts': /both sides began an IKE_SA at once/,
   'told to try later': /N\(TEMP_FAIL\)/,
   'liveness checked': /sending DPD request/,
   'DELETE of a child': /received DELETE for ESP/,
@@ -130,6 +134,11 @@ type ActionName =
   | 'left rekeys the IKE SA'
   | 'right rekeys the IKE SA'
   | 'both rekey the IKE SA'
+  | 'left reauthenticates'
+  | 'right reauthenticates'
+  | 'both reauthenticate'
+  | 'left crashes'
+  | 'right crashes'
   | 'an old datagram comes again'
   | 'left installs a trap'
   | 'left uninstalls a trap'
@@ -195,6 +204,16 @@ const actionTable: Readonly<Record<ActionName, Action>> = {
       for (const host of hosts) rekey(host, { ike: 'lab' })
     },
   },
+  'left reauthenticates': { weight: 2, act: ({ left }) => rekey(left, { ike: 'lab' }, true) },
+  'right reauthenticates': { weight: 2, act: ({ right }) => rekey(right, { ike: 'lab' }, true) },
+  'both reauthenticate': {
+    weight: 1,
+    act: ({ hosts }) => {
+      for (const host of hosts) rekey(host, { ike: 'lab' }, true)
+    },
+  },
+  'left crashes': { weight: 2, act: (world, _draw, { options }) => crash(world, 'left', options) },
+  'right crashes': { weight: 2, act: (world, _draw, { options }) => crash(world, 'right', options) },
   'an old datagram comes again': {
     weight: 3,
     act: ({ net, now }, draw) => {
@@ -247,8 +266,40 @@ function terminate(host: Host, select: SaSelector, draw: Draw): void {
   host.command({ kind: 'terminate', select, force: draw.chance(0.1), timeoutMs: 0 })
 }
 
-function rekey(host: Host, select: SaSelector): void {
-  host.command({ kind: 'rekey', select, reauth: false })
+function rekey(host: Host, select: SaSelector, reauth = false): void {
+  host.command({ kind: 'rekey', select, reauth })
+}
+
+/** Power off and on: the host knows its configuration and nothing else. */
+function crash(world: World, side: 'left' | 'right', options: PairOptions): void {
+  world.host(side).restart()
+  configure(world, side, options)
+}
+
+/** What takes away a child that a host keeps up, and is meant to: by its own command, or for want of a configuration. */
+const ends: Readonly<Record<'left' | 'right', RegExp>> = {
+  left: /left terminates|loads|both terminate/,
+  right: /right terminates|loads|both terminate/,
+}
+
+/** Whether one of the hosts has to see to it that the child is up in the end. */
+function mustBeUp({ options, actions }: Plan): boolean {
+  return (['left', 'right'] as const).some(
+    (side) => options[side]?.child?.dpdAction?.start && !actions.some(({ name }) => ends[side].test(name)),
+  )
+}
+
+/** The child is up, and packets cross both ways; a rekeying under way may cost a packet. */
+function isUp(world: World, draw: Draw): void {
+  for (const host of world.hosts) {
+    const tries = Array.from({ length: 5 }, () => {
+      runFor(world, draw, 3)
+      const child = host.sas().flatMap(({ children }) => children.filter(({ state }) => state === 'INSTALLED'))[0]
+      const [local, remote] = [child?.localTs[0], child?.remoteTs[0]]
+      return local && remote ? world.carry(host, packetOf(local, remote)) : 'nothing is up'
+    })
+    assert.ok(tries.includes('protected'), `${host.name} was to keep the child up: ${tries.join(', ')}`)
+  }
 }
 
 function refuse({ kernel }: Host, draw: Draw): void {
@@ -274,6 +325,11 @@ function drawPlan(draw: Draw, seed: number): Plan {
     trap: start === 'both trap' || start === `${side} traps`,
     start: start === 'both start' || start === `${side} starts`,
   })
+  const keeps = start.includes('start') && draw.chance(0.6)
+  const keepUp = (side: 'left' | 'right') =>
+    keeps && action(side).start
+      ? { dpdAction: { trap: false, start: true }, closeAction: { trap: false, start: true } }
+      : {}
   const narrow = mode === 'tunnel' && draw.chance(0.15)
   const cookies = draw.chance(0.2)
   const virtual = mode === 'tunnel' && !start.includes('trap') && draw.chance(0.4)
@@ -284,14 +340,14 @@ function drawPlan(draw: Draw, seed: number): Plan {
     mode,
     left: {
       auth,
-      child: { startAction: action('left') },
+      child: { startAction: action('left'), ...keepUp('left') },
       ...(ike.left && { connection: { proposals: ike.left } }),
     },
     right: {
       auth: rightAuth,
       child: {
         // A trap needs an address to go to.
-        startAction: nat === 'left' || nat === 'both' ? { trap: false, start: false } : action('right'),
+        ...(nat === 'left' || nat === 'both' ? {} : { startAction: action('right'), ...keepUp('right') }),
         ...(narrow && { localTs: [subnet(inner === 6 ? 'fd00:2::/80' : '10.2.0.0/24')] }),
       },
       ...(ike.right && { connection: { proposals: ike.right } }),
@@ -307,8 +363,10 @@ function drawPlan(draw: Draw, seed: number): Plan {
     },
     connection: {
       mobike: draw.chance(0.7),
+      childless: draw.pick(['allow', 'allow', 'prefer', 'force'] as const),
       encap: draw.chance(0.1),
-      dpdDelaySeconds: draw.pick([0, 0, 10]),
+      dpdDelaySeconds: keeps ? 10 : draw.pick([0, 0, 10]),
+      keyingTries: draw.pick([1, 1, 0]),
       ...(draw.chance(0.2) && { rekeySeconds: 90, randSeconds: 20, overSeconds: 30 }),
     },
     child: { ...(draw.chance(0.2) && { lifetimeSeconds: { rekey: 60, life: 80, rand: 20 } }) },
@@ -338,6 +396,7 @@ function drawPlan(draw: Draw, seed: number): Plan {
     ...(nat ? [`NAT ${nat}`] : []),
     ...(ike.summary ? [ike.summary] : []),
     ...(start === 'none' ? [] : [start]),
+    ...(keeps ? ['kept up'] : []),
     ...(narrow ? ['narrowed'] : []),
     ...(virtual ? [`virtual ${options.left?.connection?.vips?.join(' ')}`] : []),
     ...(cookies ? ['cookies'] : []),
@@ -471,6 +530,11 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
   world.net.partitioned = false
   for (const { kernel } of world.hosts) kernel.forgive()
   world.ladder.note('left', '* the network heals', world.now)
+  if (mustBeUp(plan)) {
+    // Time for the liveness check to fail, for the attempt under way to be given up, and for the longest pause.
+    runFor(world, draw, 900)
+    isUp(world, draw)
+  }
   for (const host of world.hosts) load(host, withoutLimits(plan.options))
   // Longer than all retransmissions of one exchange, and than an acquire is held.
   runFor(world, draw, 400)
