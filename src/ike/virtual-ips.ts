@@ -57,10 +57,9 @@ export function* takeAddresses(sa: IkeSa, CP: CPPayload | undefined): Script<voi
   const out = yield* kernel({ kind: 'route-lookup', remote: sa.remote.address, local: sa.local.address })
   const onto = installVirtualIpOn ?? out.interface
   // Not more of a family than we asked for.
-  const wanted = ([4, 6] as const).flatMap((family) => {
-    const most = asked.filter((vip) => familyOf(vip) === family).length
-    return addresses.filter((address) => familyOf(address) === family).slice(0, most)
-  })
+  const left = { 4: 0, 6: 0 }
+  for (const vip of asked) left[familyOf(vip)]++
+  const wanted = addresses.filter((address) => left[familyOf(address)]-- > 0)
   for (const address of wanted) {
     if (installVirtualIp) {
       virtualIps.installed.push(address)

@@ -14,7 +14,7 @@ import {
   subnet,
 } from './connection.ts'
 import { Draw } from './draw.ts'
-import { carries, nothingLeaks, onlyChild, onlySa, packetOf, sameSingleChild } from './expect.ts'
+import { carries, nothingLeaks, onlyChild, onlySa, packetOfChild, sameSingleChild } from './expect.ts'
 import type { Host } from './host.ts'
 import { noFaults } from './network.ts'
 import { configure, connectionOf, type PairOptions, pair } from './pair.ts'
@@ -295,8 +295,8 @@ function isUp(world: World, draw: Draw): void {
     const tries = Array.from({ length: 5 }, () => {
       runFor(world, draw, 3)
       const child = host.sas().flatMap(({ children }) => children.filter(({ state }) => state === 'INSTALLED'))[0]
-      const [local, remote] = [child?.localTs[0], child?.remoteTs[0]]
-      return local && remote ? world.carry(host, packetOf(local, remote)) : 'nothing is up'
+      const packet = child && packetOfChild(child)
+      return packet ? world.carry(host, packet) : 'nothing is up'
     })
     assert.ok(tries.includes('protected'), `${host.name} was to keep the child up: ${tries.join(', ')}`)
   }
@@ -507,9 +507,9 @@ function packet(world: World, from: Host): void {
   const child = from.sas().flatMap(({ children }) => children.filter(({ state }) => state === 'INSTALLED'))[0]
   const answer = from.command({ kind: 'list-policies' })()
   const protector = child ?? (answer?.kind === 'policies' ? answer.policies[0] : undefined)
-  const [local, remote] = [protector?.localTs[0], protector?.remoteTs[0]]
-  const selected = local !== undefined && remote !== undefined
-  const carried = selected ? world.carry(from, packetOf(local, remote)) : carries(world, from)
+  const packet = protector && packetOfChild(protector)
+  const selected = packet !== undefined
+  const carried = selected ? world.carry(from, packet) : carries(world, from)
   world.ladder.note(from.name, `* a packet: ${carried}`, world.now)
   checkCarried(carried, from, world.peer(from), selected && from.jobs.length === 0)
 }
