@@ -23,7 +23,7 @@ export function initiate(core: Core, connection: Connection, plan: ChildPlan, re
   plan.begun(sa)
   const { config } = plan
   const existing = [...sa.children.values()].find(
-    (child) => child.config.name === config.name && child.state === 'INSTALLED' && !child.leaving,
+    ({ name, state, leaving }) => name === config.name && (state === 'INSTALLED' || state === 'REKEYING') && !leaving,
   )
   const queued = [sa.activeTask, ...sa.queuedTasks].some((task) => task?.child === config.name)
   if (existing !== undefined || queued) {

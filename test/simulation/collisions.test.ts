@@ -383,6 +383,125 @@ for (const side of ['left', 'right'] as const) {
   })
 }
 
+for (const side of ['left', 'right'] as const) {
+  /**
+   * Some responders delete the old SA themselves, and even before their answer is there:
+   *
+   *    |-- rekey ----------------->|
+   *    |         .---- answer -----|
+   *    |<---- D(old) --------------|   looks like a deletion, until the answer shows what it was
+   *    |-- D(old) --/------------->|
+   *    |<----------'               |
+   */
+  for (const overtaking of [true, false]) {
+    const order = overtaking ? 'before' : 'after'
+    scenario(`${side} rekeys, and the other deletes the old SA by itself, ${order} its answer is there`, () => {
+      const world = established()
+      const host = world.host(side)
+      const peer = world.peer(host)
+      const old = onlyChild(peer).uniqueId
+      rekey(host, 'child')
+      deliverFrom(world, host)
+      const answer = flightOf(world, peer)
+      peer.command({ kind: 'terminate', select: { childId: old }, force: false, timeoutMs: 0 })
+      world.finishJobs()
+      if (!overtaking) world.deliverThis(answer)
+      else settleBut(world, answer)
+      world.settle()
+      world.wait(6)
+      stillWorks(world)
+    })
+  }
+
+  for (const lowest of nonceNames) {
+    /** As before, and the two rekeyings cross: whoever has lost deletes the old SA all the same. */
+    scenario(`both rekey the child, ${lowest} is lowest, and ${side} deletes the old SA whoever has won`, () => {
+      const world = established()
+      const host = world.host(side)
+      const old = onlyChild(host).uniqueId
+      lowestNonce(world, lowest)
+      rekey(world.left, 'child')
+      rekey(world.right, 'child')
+      world.finishJobs()
+      world.deliver(2)
+      host.command({ kind: 'terminate', select: { childId: old }, force: false, timeoutMs: 0 })
+      world.settle()
+      world.wait(30)
+      for (const one of world.hosts) assert.ok(onlySa(one).children.length <= 1)
+      if (onlySa(world.left).children.length === 0) canStartAgain(world)
+      else stillWorks(world)
+    })
+
+    /** Whoever has finished first deletes what has come of it, before the other has its answer. */
+    for (const what of ['child', 'IKE SA'] as const) {
+      scenario(`both rekey the ${what}, ${lowest} is lowest, and ${side} closes all before the other is done`, () => {
+        const world = established()
+        const host = world.host(side)
+        const peer = world.peer(host)
+        lowestNonce(world, lowest)
+        rekey(world.left, what)
+        rekey(world.right, what)
+        world.finishJobs()
+        deliverFrom(world, peer)
+        const late = world.net.flights.find(({ from, label }) => from === host.name && label.includes('response'))
+        assert.ok(late !== undefined)
+        settleBut(world, late)
+        terminate(host, what)
+        settleBut(world, late)
+        world.deliverThis(late)
+        world.wait(400)
+        gone(world, what)
+      })
+
+      /** The same, and the request of the other was so late that nobody saw a collision. */
+      scenario(`both rekey the ${what}, ${lowest} is lowest, and ${side} closes all before it sees the other's`, () => {
+        const world = established()
+        const host = world.host(side)
+        const peer = world.peer(host)
+        lowestNonce(world, lowest)
+        rekey(world.left, what)
+        rekey(world.right, what)
+        world.finishJobs()
+        const late = flightOf(world, peer)
+        settleBut(world, late)
+        terminate(host, what)
+        settleBut(world, late)
+        world.deliverThis(late)
+        world.wait(400)
+        gone(world, what)
+      })
+    }
+  }
+
+  /** The peer is gone after its answer: the new SA goes with the IKE SA, and the tunnel is said to be down once. */
+  scenario(`${side} rekeys the child, and its DELETE is never answered`, () => {
+    const world = established()
+    const host = world.host(side)
+    rekey(host, 'child')
+    deliverFrom(world, host)
+    deliverFrom(world, world.peer(host))
+    world.net.partitioned = true
+    for (const flight of [...world.net.flights]) world.net.remove(flight)
+    world.wait(200)
+    const downs = host.events.filter((event) => event.kind === 'child-updown' && !event.up)
+    assert.equal(downs.length, 1)
+    assert.deepEqual(host.sas(), [])
+  })
+
+  /** The other side has it already: a second one would be the same. */
+  scenario(`${side} is asked for a child that is there, also while it is rekeyed`, () => {
+    const world = established()
+    const host = world.host(side)
+    for (const busy of [false, true]) {
+      if (busy) rekey(host, 'child')
+      host.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+      world.wait(10)
+    }
+    logged(host, 'not establishing CHILD_SA net due to existing duplicate')
+    stillWorks(world)
+  })
+}
+
 /** Delivers in order, except for the `nth` datagram from now on, which is lost. */
 function lose(world: World, nth: number): void {
   nthOf(world, nth, (flight) => {
