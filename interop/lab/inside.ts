@@ -5,6 +5,7 @@ import { scenarios } from '../scenarios/all.ts'
 import { proveOwnClient } from './own-client.ts'
 import type { PeerName } from './peers/peer.ts'
 import { proveRefusal, proveTunnel } from './proofs.ts'
+import { proveRoaming } from './roaming.ts'
 import type { Scenario } from './scenario.ts'
 import { onStage, type Stage } from './stage.ts'
 import { proveSurface } from './surface.ts'
@@ -59,6 +60,8 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveSurface(stage)
     case 'virtual-ips':
       return proveVirtualIps(stage)
+    case 'roams':
+      return proveRoaming(stage, expect.change)
     case 'own-client':
       return proveOwnClient(stage)
   }

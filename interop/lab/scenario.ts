@@ -1,6 +1,7 @@
 /** A scenario: data, plus what must be true in the end. */
 import type { Connection, End } from './connection.ts'
 import type { PeerName } from './peers/peer.ts'
+import type { Change } from './roaming.ts'
 
 /** What goes over the wire besides ESP in both directions. */
 export interface OnTheWire {
@@ -39,6 +40,8 @@ export type Expectation =
   | { readonly kind: 'same-surface' }
   /** Two road warriors get addresses from the responder's pools (lab/virtual-ips.ts). */
   | { readonly kind: 'virtual-ips' }
+  /** Somebody moves, and the Child SA stays the same. */
+  | { readonly kind: 'roams'; readonly change: Change }
   /** Our own client, `sallyport`, drives the daemon on moon. */
   | { readonly kind: 'own-client' }
 

@@ -7,6 +7,7 @@ import { network } from './network.ts'
 import { pooled } from './pools.ts'
 import { quantum } from './quantum.ts'
 import { refused } from './refused.ts'
+import { roaming } from './roaming.ts'
 import { surface } from './surface.ts'
 
 export const scenarios: readonly Scenario[] = [
@@ -15,6 +16,7 @@ export const scenarios: readonly Scenario[] = [
   ...negotiation,
   ...refused,
   ...pooled,
+  ...roaming,
   ...surface,
   ...quantum,
   ...libreswan,

@@ -60,6 +60,10 @@ export class ChildSa {
   /** We want it to go: nothing brings it back. */
   leaving = false
   installedAtMs: number | undefined
+  /** We were the initiator of the exchange that made it. */
+  initiated = false
+  /** Which children had been begun when it was installed: all up to this unique id. */
+  installedAfter = 0
   lifetime: ChildLifetime = { limits: {} }
   /** Kernel objects that exist because of this SA. */
   #in: KernelSa | undefined
@@ -250,30 +254,46 @@ export class ChildSa {
       localTs: readdressed(localTs, this.#in.destination, local.address),
       remoteTs: readdressed(remoteTs, this.#in.source, remote.address),
     }
-    if (this.#deferred !== undefined) this.#deferred = relocated(this.#deferred, sa, this.agreement)
-    const [before, out] = [this.#in, this.#out]
-    this.#in = relocated(before, sa, this.agreement)
-    if (out !== undefined) this.#out = relocated(out, sa, this.agreement)
-    yield* kernel({ kind: 'move-sa', id: idOf(before), sa: this.#in })
-    if (out !== undefined && this.#out !== undefined) {
-      yield* kernel({ kind: 'move-sa', id: idOf(out), sa: this.#out })
-    }
-    if (this.#policies.length === 0) return
-    // The new ones first, and in place where the selectors are the same: in between a packet would leave in clear.
+    const at = { local, remote, udpEncapsulation: sa.udpEncapsulation }
+    if (this.#deferred !== undefined) this.#deferred = relocated(this.#deferred, at, this.agreement)
     const old = this.#policies.splice(0)
-    const wanted = policiesOf(local.address, remote.address, this, this.reqid, false)
+    const wanted = old.length > 0 ? policiesOf(local.address, remote.address, this, this.reqid, false) : []
     this.#policies.push(...wanted)
-    const replaced = old.filter((policy) => !wanted.some((other) => samePolicy(policy, other)))
     using afterwards = new DisposableStack()
     afterwards.defer(() => {
+      const replaced = old.filter((policy) => !wanted.some((other) => samePolicy(policy, other)))
       for (const policy of replaced) core.policies.perform(core.policies.remove(policy, this))
     })
-    for (const policy of wanted) {
-      if (!this.#policies.includes(policy)) return // removed meanwhile
+    // The new ones first, and in place where the selectors are the same: in between a packet would leave in clear. Of
+    // packets that ask for an SA in between, the kernel forgets the question when the state comes.
+    yield* this.#movePolicies(
+      core,
+      wanted.filter(({ direction }) => direction === 'out'),
+    )
+    if (this.#out !== undefined) {
+      const before = idOf(this.#out)
+      this.#out = relocated(this.#out, at, this.agreement)
+      yield* kernel({ kind: 'move-sa', id: before, sa: this.#out })
+    }
+    if (this.#in !== undefined) {
+      const before = idOf(this.#in)
+      this.#in = relocated(this.#in, at, this.agreement)
+      yield* kernel({ kind: 'move-sa', id: before, sa: this.#in })
+    }
+    yield* this.#movePolicies(
+      core,
+      wanted.filter(({ direction }) => direction !== 'out'),
+    )
+    yield* this.#moveRoutes(sa)
+  }
+
+  /** Those that have been removed meanwhile stay away. */
+  *#movePolicies(core: Core, policies: readonly KernelPolicy[]): Script<void> {
+    for (const policy of policies) {
+      if (!this.#policies.includes(policy)) return
       const operation = core.policies.update(policy, this)
       if (operation?.kind === 'install-policy') yield* kernel(operation)
     }
-    yield* this.#moveRoutes(sa)
   }
 
   /** The way to the peer is another one: so are the routes into the tunnel. */
@@ -484,11 +504,14 @@ function stateSelector(
     : kernelSelector(pair.remote, pair.local, pair.protocol)
 }
 
+/** Where an IKE SA is, and whether its children go in UDP. */
+type Place = Path & { readonly udpEncapsulation: boolean }
+
 function samePolicy(a: KernelPolicy, b: KernelPolicy): boolean {
   return a.direction === b.direction && isDeepStrictEqual(a.selector, b.selector)
 }
 
-function relocated(state: KernelSa, sa: IkeSa, agreement: ChildAgreement): KernelSa {
+function relocated(state: KernelSa, sa: Place, agreement: ChildAgreement): KernelSa {
   const { encapsulation: _, selector: before, ...rest } = state
   const [from, to] = state.direction === 'in' ? [sa.remote, sa.local] : [sa.local, sa.remote]
   const selector = before && stateSelector(agreement, state.direction)

@@ -316,7 +316,10 @@ export class IkeSa {
     })
   }
 
-  /** From now on requests go out on all of these paths; the answer moves the IKE SA to the one that it came on. */
+  /**
+   * From now on requests go out on these paths, the best one first; the answer moves the IKE SA to the one that it came
+   * on.
+   */
   probe(paths: readonly Path[]): void {
     this.#probing = { paths, attempts: 0 }
     const { outstanding } = this.ours
@@ -339,7 +342,9 @@ export class IkeSa {
     }
     probing.attempts++
     this.core.log('IKE', 1, `path probing attempt ${probing.attempts}`, this)
-    for (const path of probing.paths) this.#sendAll(outstanding.datagrams, path)
+    // First the best alone: who answers first is not always who is nearest.
+    const paths = probing.attempts === 1 ? probing.paths.slice(0, 1) : probing.paths
+    for (const path of paths) this.#sendAll(outstanding.datagrams, path)
     outstanding.sent++
     outstanding.timer = this.core.timers.set(this.core.now + probeMs, () => this.#transmit())
   }

@@ -119,6 +119,8 @@ export function* announce(sa: IkeSa, findPath: boolean): Script<void> {
     const change = mobike.changes
     const list = additionalAddresses(sa, yield* ownAddresses(sa))
     yield* request(EXCHANGE.INFORMATIONAL, [...list, ...noNatsAllowed(sa)])
+    // §3.5: without its own address a responder need not wait for UPDATE_SA_ADDRESSES, and charon sends none for this.
+    yield* moveChildren(sa)
     // §3.6: sent from several addresses it did not say which of them is the one in the header.
     if (probing) continue
     if (mobike.changes === change) remember(sa, list)

@@ -304,6 +304,7 @@ export class SimulatedKernel {
     this.#states.remove(old)
     const { addedMs, replay, sent, bytes, packets, lastUsedMs, dying } = old
     this.#states.add({ ...state, addedMs, replay, sent, bytes, packets, lastUsedMs, dying })
+    this.#states.endAcquire(sa)
     return undefined
   }
 
