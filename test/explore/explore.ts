@@ -43,6 +43,8 @@ export interface Explored {
 
 interface Position {
   readonly world: World
+  /** What must hold after each step; steps that are only run again have been looked at. */
+  readonly check: World['onStep']
   readonly path: readonly Step[]
   readonly left: number
   readonly right: number
@@ -54,8 +56,6 @@ interface Position {
 export function explore(plan: Plan, limits: Limits): Explored {
   const seen = new Set<string>()
   const result: Explored = { plan, states: 0, leaves: 0, incomplete: false, violations: [] }
-  const begin = (): Position => ({ world: start(), path: [], left: 0, right: 0, delivered: 0, faults: 0, lost: 0 })
-
   const visit = (position: Position): void => {
     if (performance.now() > limits.until || result.violations.length >= mostViolations) {
       result.incomplete = true
@@ -77,6 +77,7 @@ export function explore(plan: Plan, limits: Limits): Explored {
       if (i < steps.length - 1) {
         from = begin()
         for (const before of position.path) from = take(plan, limits, from, before)
+        from.world.onStep = from.check
       }
       guarded(from, () => visit(take(plan, limits, from, step)), step)
     })
@@ -90,7 +91,9 @@ export function explore(plan: Plan, limits: Limits): Explored {
       result.violations.push({ path, message, drawing: position.world.ladder.toString() })
     }
   }
-  guarded(begin(), () => visit(begin()))
+  const first = begin()
+  first.world.onStep = first.check
+  guarded(first, () => visit(first))
   return result
 }
 
@@ -98,17 +101,20 @@ const mostViolations = 5
 
 /** Runs a path again, to its end, with the drawing. */
 export function replay(plan: Plan, limits: Limits, path: readonly Step[]): World {
-  let position: Position = { world: start(), path: [], left: 0, right: 0, delivered: 0, faults: 0, lost: 0 }
+  let position = begin()
+  position.world.onStep = position.check
   for (const step of path) position = take(plan, limits, position, step)
   judge(position.world)
   return position.world
 }
 
-function start(): World {
+function begin(): Position {
   const world = pair(withTwoChildren())
   watchSafety(world)
+  const check = world.onStep
+  world.onStep = undefined
   bringUp(world)
-  return world
+  return { world, check, path: [], left: 0, right: 0, delivered: 0, faults: 0, lost: 0 }
 }
 
 function possible(plan: Plan, limits: Limits, position: Position): Step[] {
