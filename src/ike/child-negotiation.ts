@@ -25,6 +25,7 @@ import { type ChildAgreement, ChildSa, reqidKey } from './child-sa.ts'
 import { assert, PeerRefused, Refusal } from './errors.ts'
 import type { FollowedUp } from './exchanges/ike-followup-ke.ts'
 import { selectionRules } from './exchanges/ike-sa-init.ts'
+import { settleFirstChild } from './first-child.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { errorIn, has, notify } from './notifies.ts'
 import { accepted, childSuiteOf, proposalOf, type Selected, type SelectionRules, select } from './proposals.ts'
@@ -392,6 +393,8 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
     throw error
   }
   undo.move()
+  child.initiated = initiator
+  child.installedAfter = core.lastChildId
   sa.children.set(uniqueId, child)
   core.sas.addChild(child)
   core.log(
@@ -406,6 +409,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
 /** Announces a child that is up. Not for rekeyings. */
 export function announceUp(sa: IkeSa, child: ChildSa): void {
   sa.core.event({ kind: 'child-updown', up: true, ikeSa: ikeSaView(sa, [child]) })
+  settleFirstChild(sa, child)
 }
 
 /** Names the SA to be rekeyed, by the SPI that its rekeyer receives on (RFC 7296 §1.3.3). */

@@ -114,6 +114,11 @@ export class Core {
     return ++this.#lastIkeId
   }
 
+  /** The same of Child SAs. */
+  get lastChildId(): number {
+    return this.#lastChildId
+  }
+
   nextChildId(): number {
     return ++this.#lastChildId
   }

@@ -144,6 +144,21 @@ scenario('an unloaded connection does not come back', () => {
   assert.deepEqual(world.left.sas(), [])
 })
 
+scenario('another try begins where the host is by then', () => {
+  const world = pair({
+    left: { connection: { keyingTries: 2, localAddresses: [{ kind: 'any' }] } },
+    right: { connection: { remoteAddresses: [{ kind: 'any' }] } },
+  })
+  world.net.partitioned = true
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.wait(60)
+  world.left.kernel.readdress(['192.0.2.77', '10.1.0.1'])
+  world.net.partitioned = false
+  world.wait(120)
+  logged(world.left, 'peer not responding, trying again (2/2)')
+  sameSingleChild(world)
+})
+
 scenario('nodes of a mesh crash one after the other', () => {
   const mesh = new Mesh({
     nodes: 5,

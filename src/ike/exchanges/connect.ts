@@ -42,7 +42,7 @@ export function connect(
   }
   const task: Task = {
     names: taskNames,
-    script: () => setUp(sa, plan),
+    script: () => setUp(sa, plan, remote),
     failed,
     ...(plan && { child: plan.config.name }),
   }
@@ -66,7 +66,7 @@ const taskNames: readonly string[] = [
   'CHILD_CREATE',
 ]
 
-function* setUp(sa: IkeSa, plan: ChildPlan | undefined): Script<void> {
+function* setUp(sa: IkeSa, plan: ChildPlan | undefined, remote: string | undefined): Script<void> {
   const { core, connection } = sa
   assert(connection, 'an initiator has a connection')
   const tries = connection.keyingTries
@@ -85,8 +85,11 @@ function* setUp(sa: IkeSa, plan: ChildPlan | undefined): Script<void> {
       if (tries !== 0 && attempt >= tries) throw error
       core.log('IKE', 1, `peer not responding, trying again (${attempt + 1}/${tries})`, sa)
       sa.restart()
+      // From the beginning: a name may have another address by now, and we may have moved.
+      const from = firstHost(connection.localAddresses) ?? '%any'
+      const to = remote ?? firstHost(connection.remoteAddresses) ?? '%any'
       const port = connection.localPort || core.settings.portIke
-      sa.moveTo({ ...sa.local, port }, { ...sa.remote, port: connection.remotePort || 500 })
+      sa.moveTo({ address: from, port }, { address: to, port: connection.remotePort || 500 })
     }
   }
 }
