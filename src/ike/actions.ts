@@ -82,7 +82,9 @@ function endedChild(sa: IkeSa, config: ChildConfig): Ended | undefined {
 }
 
 /** Whether only the peer can begin such an IKE SA: it gets an address from us, or authenticates by EAP. */
-export function asymmetric({ connection, role }: IkeSa): boolean {
+export function asymmetric({ connection, role, virtualIps }: IkeSa): boolean {
+  // Also when we have rekeyed it, and so are the original initiator of the present one.
+  if (virtualIps.leases.length > 0) return true
   if (connection === undefined || role === 'initiator') return false
   return connection.pools.length > 0 || connection.remote.some((round) => round.class === 'eap')
 }

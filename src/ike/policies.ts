@@ -58,27 +58,35 @@ export class Policies {
   }
 
   addRoute(route: KernelRoute, owner: object): KernelOperation | undefined {
-    const key = JSON.stringify(route)
+    const key = routeKey(route)
     const users = this.#routes.get(key) ?? []
     users.push({ owner, value: route })
     this.#routes.set(key, users)
     return users.length === 1 ? { kind: 'add-route', route } : undefined
   }
 
-  removeRoute(route: KernelRoute, owner: object): KernelOperation | undefined {
-    const key = JSON.stringify(route)
+  /** Removes a user; the kernel has one route per destination, and the next user's may go another way. */
+  removeRoute(route: KernelRoute, owner: object): readonly KernelOperation[] {
+    const key = routeKey(route)
     const users = this.#routes.get(key)
     const index = users?.findIndex((user) => user.owner === owner) ?? -1
-    if (users === undefined || index < 0) return undefined
-    users.splice(index, 1)
-    if (users.length > 0) return undefined
-    this.#routes.delete(key)
-    return { kind: 'delete-route', route }
+    if (users === undefined || index < 0) return []
+    const [removed] = users.splice(index, 1)
+    const [next] = users
+    if (next === undefined) {
+      this.#routes.delete(key)
+      return [{ kind: 'delete-route', route }]
+    }
+    if (index > 0 || JSON.stringify(next.value) === JSON.stringify(removed?.value)) return []
+    return [
+      { kind: 'delete-route', route },
+      { kind: 'add-route', route: next.value },
+    ]
   }
 
-  /** Performs a removal nobody waits for. */
-  perform(operation: KernelOperation | undefined): void {
-    if (operation !== undefined) this.#core.kernel(operation)
+  /** Performs what nobody waits for. */
+  perform(operations: KernelOperation | readonly KernelOperation[] | undefined): void {
+    for (const operation of [operations ?? []].flat()) this.#core.kernel(operation)
   }
 
   /** How many policies and routes are wanted from the kernel. */
@@ -94,6 +102,10 @@ function keyOf(policy: PolicyKey): PolicyKey {
     ...(policy.mark && { mark: policy.mark }),
     ...(policy.ifId !== undefined && { ifId: policy.ifId }),
   }
+}
+
+function routeKey({ table, family, destination }: KernelRoute): string {
+  return `${table} ${family} ${destination.address}/${destination.prefix}`
 }
 
 function policyKey(policy: PolicyKey): string {

@@ -116,8 +116,8 @@ export function receiveAuthLifetime(sa: IkeSa, notifies: readonly NPayload[]): v
 
 /** Whether we know how to begin an IKE SA with this peer: always, if we did it before. */
 function canBegin(sa: IkeSa): boolean {
-  if (sa.role === 'initiator') return true
-  return !asymmetric(sa) && whereTo(sa) === undefined
+  if (asymmetric(sa)) return false
+  return sa.role === 'initiator' || whereTo(sa) === undefined
 }
 
 /** The address to go to, where the configuration does not say it. */

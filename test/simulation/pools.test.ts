@@ -186,6 +186,32 @@ scenario('two devices of one user have an address each', () => {
   for (const client of clients) carries(client, gateway, mesh.now)
 })
 
+scenario('two virtual IPs of one host lead to the same network: the route stays with the one that stays', () => {
+  const { mesh, gateway, clients } = gatewayAnd(1, [pool('p4', '10.77.0.1', 254)])
+  const [client] = clients
+  assert.ok(client !== undefined)
+  const answer = client.command({ kind: 'list-connections' })()
+  assert.equal(answer?.kind, 'connections')
+  const [home] = answer.connections
+  assert.ok(home !== undefined)
+  const dave = authRound({ class: 'psk', id: parseIdentity('dave.lab') })
+  const children = home.children.map((config) => ({ ...config, name: 'other' }))
+  client.command({ kind: 'load-connection', connection: { ...home, name: 'other', local: [dave], children } })
+  connect(mesh, client)
+  client.command({ kind: 'initiate', child: 'other', timeoutMs: 0 })
+  mesh.wait(1)
+  const routes = (): string[] =>
+    client.kernel.routes.map(({ destination, source }) => `${destination.address} from ${source}`)
+  assert.deepEqual(client.kernel.addedAddresses, ['10.77.0.1', '10.77.0.2'])
+  assert.deepEqual(routes(), ['10.1.0.0 from 10.77.0.1'])
+  disconnect(mesh, client)
+  assert.deepEqual(routes(), ['10.1.0.0 from 10.77.0.2'])
+  carries(client, gateway, mesh.now)
+  client.command({ kind: 'terminate', select: { ike: 'other' }, force: false, timeoutMs: 0 })
+  mesh.wait(1)
+  for (const host of mesh.hosts) nothingLeft(host)
+})
+
 scenario('the pool is in use: it is neither unloaded nor replaced, and new attributes are for who comes later', () => {
   const config = pool('p4', '10.77.0.1', 254)
   const { mesh, gateway, clients } = gatewayAnd(2, [config])

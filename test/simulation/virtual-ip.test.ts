@@ -286,6 +286,18 @@ for (const nat of [undefined, 'left'] as const) {
   })
 }
 
+scenario('a gateway that has rekeyed the IKE SA still leaves the reauthentication to the client', () => {
+  const world = established(roadWarrior({ right: { connection: { reauthSeconds: 3600, randSeconds: 0 } } }))
+  world.right.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: false })
+  world.settle()
+  assert.equal(onlySa(world.right).initiator, true)
+  const before = world.right.sent.length
+  world.right.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: true })
+  world.settle()
+  assert.equal(world.right.sent.length, before)
+  logged(world.right, 'unable to reauthenticate IKE_SA as responder')
+})
+
 scenario('DNS and other attributes of the pool; the host asks the name servers while the IKE SA lasts', () => {
   const attributes = [
     { name: 'dns', values: ['10.2.0.53', '2001:db8::53'] },
