@@ -17,8 +17,10 @@ import { type Plan, sides, wish } from './plans.ts'
 export interface Limits {
   /** Messages delivered before the rest is left to itself. */
   readonly depth: number
-  /** Messages lost or repeated. */
+  /** Messages lost or repeated, operations that a kernel refuses. */
   readonly faults: number
+  /** Whether kernels refuse operations: then what was made halfway has to be taken back. */
+  readonly kernel: boolean
   /** Whether the jobs of a host are a step of their own: then messages also meet exchanges that wait for the kernel. */
   readonly jobs: boolean
   /** When to stop, in the terms of `performance.now()`. */
@@ -27,6 +29,8 @@ export interface Limits {
 
 export type Step =
   | { readonly kind: 'wish' | 'jobs'; readonly side: SideName }
+  /** The kernel refuses the next operation of this kind. */
+  | { readonly kind: 'refuse'; readonly side: SideName; readonly operation: 'allocate-spi' | 'install-sa' }
   /** The datagram at this place in line. */
   | { readonly kind: 'deliver' | 'lose' | 'repeat'; readonly place: number }
   /** Time passes until a timer goes off. */
@@ -134,6 +138,11 @@ function possible(plan: Plan, limits: Limits, position: Position): Step[] {
       steps.push({ kind: 'lose', place }, { kind: 'repeat', place })
     })
   }
+  if (limits.kernel && position.faults < limits.faults) {
+    for (const side of sides) {
+      for (const operation of ['allocate-spi', 'install-sa'] as const) steps.push({ kind: 'refuse', side, operation })
+    }
+  }
   // What was lost comes again after a while, and meets what has happened since.
   const passed = position.path.filter(({ kind }) => kind === 'time').length
   if (position.lost > passed && position.delivered < limits.depth) steps.push({ kind: 'time' })
@@ -154,6 +163,9 @@ function take(plan: Plan, { jobs }: Limits, position: Position, step: Step): Pos
     case 'jobs':
       world.finishJobsOf(world.host(step.side))
       return next
+    case 'refuse':
+      world.host(step.side).kernel.refuse({ kind: step.operation, nth: 1, errno: 'ENOMEM' })
+      return { ...next, faults: position.faults + 1 }
     case 'time':
       world.passTime()
       return next
@@ -195,6 +207,7 @@ function signature({ world, left, right, delivered, faults, lost }: Position): s
     const said = new Set(host.sent.map(({ bytes }) => Buffer.from(bytes).toString('latin1')))
     for (const bytes of said) hash.update(bytes, 'latin1')
     for (const { id, job } of host.jobs) hash.update(`${id} ${job.kind}`)
+    hash.update(`${host.kernel.willRefuse}`)
     for (const { spi, kind } of host.kernel.states) hash.update(`${spi} ${kind}`)
     hash.update(`${host.timerAt}`)
   }
@@ -206,6 +219,7 @@ function signature({ world, left, right, delivered, faults, lost }: Position): s
 /** The network is left alone: both sides agree, packets pass, one more rekeying of each works, nothing leaks. */
 function judge(world: World): void {
   world.holdJobs = false
+  for (const { kernel } of world.hosts) kernel.forgive()
   world.wait(400)
   agree(world)
   if (world.left.sas().length > 0) {

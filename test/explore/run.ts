@@ -1,5 +1,5 @@
 /**
- * `npm run explore -- [--depth 12] [--faults 1] [--seconds 60] [--jobs] [--plan N]`: every plan of plans.ts, in two
+ * `npm run explore -- [--depth 12] [--faults 1] [--seconds 60] [--jobs] [--kernel] [--plan N]`: every plan of plans.ts, in two
  * workers. Prints what was seen of each; a violation comes with its drawing.
  */
 import { parseArgs } from 'node:util'
@@ -11,6 +11,7 @@ interface Share {
   readonly depth: number
   readonly faults: number
   readonly jobs: boolean
+  readonly kernel: boolean
   readonly seconds: number
   readonly plans: readonly number[]
 }
@@ -28,6 +29,7 @@ async function main(): Promise<void> {
       seconds: { type: 'string' },
       plan: { type: 'string' },
       jobs: { type: 'boolean' },
+      kernel: { type: 'boolean' },
     },
   })
   const chosen = values.plan === undefined ? plans.map((_, i) => i) : [Number(values.plan)]
@@ -35,6 +37,7 @@ async function main(): Promise<void> {
     depth: Number(values.depth ?? 12),
     faults: Number(values.faults ?? 1),
     jobs: values.jobs ?? false,
+    kernel: values.kernel ?? false,
     seconds: Number(values.seconds ?? 60),
   }
   const started = performance.now()
@@ -73,13 +76,13 @@ function inWorker(share: Share, take: (explored: Explored) => void): Promise<voi
 }
 
 /** The time is for all plans together: what one does not use is for those after it. */
-function runShare({ depth, faults, jobs, seconds, plans: share }: Share): void {
+function runShare({ seconds, plans: share, ...limits }: Share): void {
   const end = performance.now() + seconds * 1000
   share.forEach((at, i) => {
     const plan = plans[at]
     if (plan === undefined) return
     const now = performance.now()
     const until = now + (end - now) / (share.length - i)
-    parentPort?.postMessage(explore(plan, { depth, faults, jobs, until }))
+    parentPort?.postMessage(explore(plan, { ...limits, until }))
   })
 }

@@ -99,6 +99,11 @@ export class SimulatedKernel {
     this.#faults.push({ fault, left: fault.nth })
   }
 
+  /** The operations that will be refused, in order. */
+  get willRefuse(): readonly KernelOperation['kind'][] {
+    return this.#faults.map(({ fault }) => fault.kind)
+  }
+
   /** Forgets the refusals that have not happened. */
   forgive(): void {
     this.#faults = []
