@@ -66,7 +66,6 @@ export const connectionKeys: KeyTable<ConnectionDraft> = {
   vips: items((draft, bytes) => void draft.vips.push(parseVip(textOf(bytes))), {
     syntax: 'address',
     default: '',
-    support: 'kept',
   }),
   aggressive: ignored(parseBool, { syntax: 'bool', default: 'no' }),
   pull: ignored(parseBool, { syntax: 'bool', default: 'yes' }),
@@ -107,7 +106,6 @@ export const connectionKeys: KeyTable<ConnectionDraft> = {
   pools: items((draft, bytes) => void draft.pools.push(textOf(bytes)), {
     syntax: 'name of a pool',
     default: '',
-    support: 'kept',
   }),
   if_id_in: field('ifIdIn', parseIfId, { syntax: 'interface id', default: '0' }),
   if_id_out: field('ifIdOut', parseIfId, { syntax: 'interface id', default: '0' }),

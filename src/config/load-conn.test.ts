@@ -276,6 +276,7 @@ test('what is odd but accepted is noted', () => {
 
 test('what is asked for and not done yet is named, what asks for nothing is not', () => {
   const text = `pools = p
+    dscp = 101110
     childless = allow
     ppk_required = no
     remote { revocation = strict }
@@ -284,7 +285,7 @@ test('what is asked for and not done yet is named, what asks for nothing is not'
       dpd_action = clear
       close_action = trap } }`
   assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, [
-    'pools',
+    'dscp',
     'local.aaa_id',
     'children.net.updown',
     'children.net.close_action',
