@@ -64,10 +64,6 @@ export class ChildSa {
   initiated = false
   /** Which children had been begun when it was installed: all up to this unique id. */
   installedAfter = 0
-  /** We were the initiator of the exchange that made it. */
-  initiated = false
-  /** Which children had been begun when it was installed: all up to this unique id. */
-  installedAfter = 0
   lifetime: ChildLifetime = { limits: {} }
   /** Kernel objects that exist because of this SA. */
   #in: KernelSa | undefined
