@@ -130,6 +130,8 @@ export class IkeSa {
   closing = false
   /** Another IKE SA is being made in its place (reauthentication.ts). */
   reauthenticating = false
+  /** What has taken its place by rekeying. */
+  replacedBy: IkeSa | undefined
   /** The peer's own rekeying of this IKE SA, which we have answered (collisions.ts). */
   theirRekey: AnsweredRekey<IkeSa> | undefined
   /** Outbound SPIs that the peer has deleted and we never had, since our last CREATE_CHILD_SA request. */
@@ -773,6 +775,8 @@ export class IkeSa {
   inherit(old: IkeSa): void {
     // A rekeying proves nothing about who the peer is: the time of the reauthentication stays.
     this.reauthAtMs = old.reauthAtMs
+    this.reauthenticating = old.reauthenticating
+    old.replacedBy = this
     this.local = old.local
     this.remote = old.remote
     this.nat = old.nat

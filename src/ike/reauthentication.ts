@@ -62,10 +62,13 @@ export function reauthenticate(sa: IkeSa): void {
   let left = Math.max(1, plans.length)
   const settled = (): void => {
     if (--left > 0) return
-    sa.reauthenticating = false
-    if (sa.destroyed) return
-    if (created.state === 'ESTABLISHED') closeSa(sa)
-    else later(sa, 'IKE_SA reauthentication failed')
+    // The peer may have rekeyed the old one in the meantime.
+    let old = sa
+    while (old.replacedBy !== undefined) old = old.replacedBy
+    old.reauthenticating = false
+    if (old.destroyed) return
+    if (created.state === 'ESTABLISHED') closeSa(old)
+    else later(old, 'IKE_SA reauthentication failed')
   }
   for (const plan of plans) plan.listen({ up: settled, failed: settled })
   const [first, ...others] = plans

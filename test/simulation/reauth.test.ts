@@ -111,6 +111,20 @@ scenario('a rekeying in between does not put it off', () => {
   sameSingleChild(world)
 })
 
+scenario('the peer rekeys the old IKE SA while it is being replaced', () => {
+  for (let before = 0; before <= 4; before++) {
+    const world = established()
+    reauthenticate(world)
+    world.finishJobs()
+    world.deliver(Math.min(before, 3))
+    world.right.command({ kind: 'rekey', select: { ikeId: 1 }, reauth: false })
+    if (before === 4) world.deliver(1)
+    world.settle()
+    world.wait(60)
+    sameSingleChild(world)
+  }
+})
+
 scenario('one that fails leaves the old IKE SA alone and is tried again', () => {
   const world = established()
   world.right.command({
