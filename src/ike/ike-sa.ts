@@ -603,6 +603,8 @@ export class IkeSa {
       // Without a NAT an established SA changes its addresses by MOBIKE only, and who is behind one does not follow
       // (RFC 7296 §2.23). A responder behind a NAT can be reached because its mapping is static: it may follow.
       if (!this.nat.remote || (this.nat.local && this.firstRole === 'initiator')) return
+    } else if (this.role === 'initiator') {
+      return // until both are authenticated the initiator says where the two are
     }
     this.relocate(path)
     if (this.children.size > 0) this.enqueue(moveTask)
@@ -664,6 +666,7 @@ export class IkeSa {
     this.establishedAtMs = this.core.now
     this.establishedAfter = this.core.lastIkeId
     watch(this)
+    this.#forgetReplacedKeys()
     this.#halfOpenTimer?.clear()
     this.leaveHalfOpen?.()
     for (const listener of this.#establishedListeners.splice(0)) listener()
@@ -807,11 +810,16 @@ export class IkeSa {
     this.core.reqids.release(child.reqid)
   }
 
+  /** The peer has gone on since: it does not repeat what was under them. */
+  #forgetReplacedKeys(): void {
+    this.replacedKeys?.keys[Symbol.dispose]()
+    this.replacedKeys = undefined
+  }
+
   #forgetKeys(): void {
     this.keys?.[Symbol.dispose]()
     this.keys = undefined
-    this.replacedKeys?.keys[Symbol.dispose]()
-    this.replacedKeys = undefined
+    this.#forgetReplacedKeys()
     this.intermediate = undefined
     this.suite = undefined
     this.init = undefined

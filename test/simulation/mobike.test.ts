@@ -192,6 +192,32 @@ scenario('the initiator moves while the peer rekeys the child', () => {
   terminated(world)
 })
 
+/**
+ *     left                                        right
+ *       | IKE_AUTH request 1  -------------------> |
+ *       |   <------------ IKE_AUTH response 1 (late)
+ *       |                                    moves |
+ *       | <-------------  N(ADD_4_ADDR) request 0  |   not yet: left does not know who that is
+ *       |   <------------ IKE_AUTH response 1      |
+ */
+scenario('the responder moves before its answer has come', () => {
+  const world = pair()
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.deliver(3)
+  const [answer] = world.net.flights
+  assert.ok(answer !== undefined)
+  readdress(world.right, '203.0.113.2')
+  world.finishJobs()
+  const [, list] = world.net.flights
+  assert.ok(list !== undefined)
+  world.deliverThis(list)
+  assert.equal(onlySa(world.left).remote.address, '192.0.2.2')
+  world.settle()
+  world.wait(60)
+  movedTo(world, '192.0.2.1', '203.0.113.2', onlyChild(world.left).spiIn)
+  terminated(world)
+})
+
 /** The initiator decides: the responder tells its list from the new address, and asks by it. */
 scenario('the responder moves', () => {
   const world = established()

@@ -140,7 +140,8 @@ function settingsOf(side: SideName, options: PairOptions): CoreSettings {
   return { ...defaultCoreSettings, ...options.settings, ...options[side]?.settings }
 }
 
-function kernelOf(side: SideName, options: PairOptions): Omit<SimulatedKernelOptions, 'random'> {
+/** The kernel of a side, with the addresses that it has in the beginning. */
+export function kernelOf(side: SideName, options: PairOptions): Omit<SimulatedKernelOptions, 'random'> {
   const { outer = 4, inner = outer } = options
   const gateway = inner === 6 ? places[side].inner6 : places[side].inner4
   return { addresses: [addressOf(side, options), gateway], ...options[side]?.kernel }

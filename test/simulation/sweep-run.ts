@@ -17,7 +17,7 @@ import { Draw } from './draw.ts'
 import { carries, nothingLeaks, onlyChild, onlySa, packetOfChild, sameSingleChild } from './expect.ts'
 import type { Host } from './host.ts'
 import { noFaults } from './network.ts'
-import { configure, connectionOf, type PairOptions, pair } from './pair.ts'
+import { configure, connectionOf, kernelOf, type PairOptions, pair } from './pair.ts'
 import { checkCarried, watchSafety } from './safety.ts'
 import { roadWarrior, v4Pool, v6Pool } from './virtual-ip.ts'
 import type { World } from './world.ts'
@@ -82,6 +82,8 @@ export const marks: Readonly<Record<string, RegExp>> = {
   reauthenticated: /reauthenticating IKE_SA/,
   'started again': /restarting CHILD_SA/,
   'looked after later': /looking after CHILD_SA/,
+  'another path found': /found a path from/,
+  'the responder moved': /implicitly requesting an address change/,
   'crossing first contacts': /both sides began an IKE_SA at once/,
   'told to try later': /N\(TEMP_FAIL\)/,
   'liveness checked': /sending DPD request/,
@@ -146,6 +148,10 @@ type ActionName =
   | 'left loads the connection again'
   | 'left unloads the connection'
   | 'an address comes and goes'
+  | 'left moves'
+  | 'right moves'
+  | 'left comes home'
+  | 'right comes home'
 
 interface Action {
   readonly weight: number
@@ -252,6 +258,27 @@ const actionTable: Readonly<Record<ActionName, Action>> = {
       left.passKernelEvents()
     },
   },
+  'left moves': { weight: 2, act: ({ left }, draw, { options }) => move(left, options, draw) },
+  'right moves': { weight: 1, act: ({ right }, draw, { options }) => move(right, options, draw) },
+  'left comes home': { weight: 1, act: ({ left }, _draw, { options }) => comeHome(left, options) },
+  'right comes home': { weight: 1, act: ({ right }, _draw, { options }) => comeHome(right, options) },
+}
+
+/** To one of some other addresses. Without a NAT and in tunnel mode: both ends agree on UDP and on selectors then. */
+function move(host: Host, options: PairOptions, draw: Draw): void {
+  const { outer = 4, mode, nat } = options
+  if (nat !== undefined || mode === 'transport' || options.connection?.mobike === false) return
+  const name = host.name === 'left' ? 1 : 2
+  const number = draw.between(1, 3)
+  const elsewhere = outer === 6 ? `2001:db8:${name}::${number}` : `203.0.113.${name * 10 + number}`
+  const [, ...others] = kernelOf(host.name === 'left' ? 'left' : 'right', options).addresses
+  host.kernel.readdress([elsewhere, ...others])
+  host.passKernelEvents()
+}
+
+function comeHome(host: Host, options: PairOptions): void {
+  host.kernel.readdress(kernelOf(host.name === 'left' ? 'left' : 'right', options).addresses)
+  host.passKernelEvents()
 }
 
 function load(host: Host, options: PairOptions): void {
@@ -529,6 +556,7 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
   world.net.faults = { ...noFaults, mostDelayMs: 10 }
   world.net.partitioned = false
   for (const { kernel } of world.hosts) kernel.forgive()
+  for (const host of world.hosts) comeHome(host, plan.options)
   world.ladder.note('left', '* the network heals', world.now)
   if (mustBeUp(plan)) {
     // Time for the liveness check to fail, for the attempt under way to be given up, and for the longest pause.

@@ -59,9 +59,9 @@ export function* initiate(sa: IkeSa, findPath: boolean): Script<void> {
         return
       }
       sa.probe(paths)
-      const answer = yield* request(EXCHANGE.INFORMATIONAL, detection(sa))
+      // What it says of NATs is not heard: the answer may have been made for a copy that came on another path.
+      yield* request(EXCHANGE.INFORMATIONAL, detection(sa))
       if (mobike.changes !== change) continue
-      learnNat(sa, notifiesIn(answer.payloads))
       core.log('IKE', 1, `found a path from ${formatEndpoint(sa.local)} to ${formatEndpoint(sa.remote)}`, sa)
     }
     // §3.5: at once, the peer has just answered on this path. What arrives on the old one until it moves too is lost.
