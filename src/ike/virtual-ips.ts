@@ -54,8 +54,7 @@ export function* takeAddresses(sa: IkeSa, CP: CPPayload | undefined): Script<voi
   }
   const { addresses, nameServers } = configurationIn(CP)
   const { installVirtualIp, installVirtualIpOn } = core.settings
-  const out = yield* kernel({ kind: 'route-lookup', remote: sa.remote.address, local: sa.local.address })
-  const onto = installVirtualIpOn ?? out.interface
+  const onto = installVirtualIpOn ?? (yield* outbound(sa))
   // Not more of a family than we asked for.
   const left = { 4: 0, 6: 0 }
   for (const vip of asked) left[familyOf(vip)]++
@@ -87,6 +86,16 @@ export function* takeAddresses(sa: IkeSa, CP: CPPayload | undefined): Script<voi
       .slice(0, mostNameServers)
       .map((address) => ({ address, ...(onto !== undefined && { interface: onto }) })),
   )
+}
+
+/** The interface that leads to the peer. Whoever adds the address finds it, too, when we cannot. */
+function* outbound({ core, local, remote }: IkeSa): Script<string | undefined> {
+  try {
+    return (yield* kernel({ kind: 'route-lookup', remote: remote.address, local: local.address })).interface
+  } catch (error) {
+    core.log('KNL', 1, error instanceof Error ? error.message : String(error))
+    return undefined
+  }
 }
 
 /**

@@ -337,6 +337,15 @@ scenario('the kernel refuses the address: there is no child without it', () => {
   nothingLeaks(world)
 })
 
+scenario('the kernel does not say where the peer is: the address is installed all the same', () => {
+  const world = pair(roadWarrior({ left: { settings: { installRoutes: false } } }))
+  world.left.kernel.refuse({ kind: 'route-lookup', nth: 1, errno: 'ENOMEM' })
+  initiate(world)
+  world.settle()
+  sameSingleChild(world)
+  logged(world.left, 'ENOMEM')
+})
+
 scenario('install_virtual_ip = no: the address is for somebody else to install', () => {
   const world = pair(roadWarrior({ settings: { installVirtualIp: false } }))
   initiate(world)
