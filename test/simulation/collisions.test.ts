@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { KE } from '../../src/wire/numbers.ts'
 import { ikeProposal } from './connection.ts'
-import { logged, nothingLeaks, onlyChild, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
+import { logged, nothingLeaks, notLogged, onlyChild, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
 import type { Flight } from './network.ts'
 import { established, type PairOptions } from './pair.ts'
 import {
@@ -472,6 +472,37 @@ for (const side of ['left', 'right'] as const) {
       })
     }
   }
+
+  /**
+   * Whoever has won cannot use what came of it, when the other has given up its own already: the old SA stays, and it
+   * is tried again.
+   */
+  scenario(`both rekey the child, ${side} has won and its kernel refuses the new SA`, () => {
+    const world = established()
+    const host = world.host(side)
+    const peer = world.peer(host)
+    lowestNonce(world, `${peer.name === 'left' ? 'left' : 'right'} Ni`)
+    rekey(world.left, 'child')
+    rekey(world.right, 'child')
+    world.finishJobs()
+    deliverFrom(world, host)
+    const answer = world.net.flights.find(({ from, label }) => from === peer.name && label.includes('response'))
+    assert.ok(answer !== undefined)
+    settleBut(world, answer)
+    logged(peer, 'rekey collision lost')
+    host.kernel.refuse({ kind: 'install-sa', nth: 1, errno: 'ENOMEM' })
+    world.deliverThis(answer)
+    world.settle()
+    for (const one of world.hosts) {
+      const states = onlySa(one).children.map(({ state }) => state)
+      assert.equal(states.filter((state) => state === 'INSTALLED').length, 1, `${one.name}: ${states}`)
+    }
+    world.wait(30)
+    sameSingleChild(world)
+    assert.equal(eventsOf(host, 'child-rekey').length, 1)
+    notLogged(host, 'rekey collision won')
+    stillWorks(world)
+  })
 
   /** The peer is gone after its answer: the new SA goes with the IKE SA, and the tunnel is said to be down once. */
   scenario(`${side} rekeys the child, and its DELETE is never answered`, () => {

@@ -55,7 +55,9 @@ export function* initiate(sa: IkeSa, old: ChildSa): Script<void> {
   old.state = 'REKEYING'
   marked.defer(() => {
     // Whatever becomes of ours: one of the peer's that we have answered stands.
-    if (old.state === 'REKEYING') old.state = standing(sa, old) ? 'REKEYED' : 'INSTALLED'
+    const theirs = standing(sa, old)
+    if (!theirs) old.theirRekey = undefined
+    if (old.state === 'REKEYING') old.state = theirs ? 'REKEYED' : 'INSTALLED'
   })
   const proposals = proposalsOf(old.config)
   using spi = yield* reserveSpi(sa, old.protocol)
@@ -115,7 +117,7 @@ export function* initiate(sa: IkeSa, old: ChildSa): Script<void> {
 
 /** The peer's rekeying of `old` has made an SA that is still there. */
 function standing(sa: IkeSa, old: ChildSa): boolean {
-  return old.theirRekey !== undefined && sa.children.has(old.theirRekey.created.uniqueId)
+  return old.theirRekey !== undefined && isAlive(sa, old.theirRekey.created)
 }
 
 /** However a replaced SA goes: if the peer has replaced it, we send on its successor from now on. */
