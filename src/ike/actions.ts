@@ -122,8 +122,11 @@ export function follow(core: Core, ended: Ended, ending: Ending): void {
     return
   }
   const setting = settingNames[ending]
-  if (setting !== undefined) core.log('IKE', 1, `CHILD_SA ${config.name} stays down, ${setting} does not start it`)
-  else if (mustStayUp(connection, config)) core.retries.later(connection, config, remote)
+  if (setting !== undefined) {
+    // After a reauthentication the child is up on another IKE SA.
+    if (core.retries.isUp(connection, config)) return
+    core.log('IKE', 1, `CHILD_SA ${config.name} stays down, ${setting} does not start it`)
+  } else if (mustStayUp(connection, config)) core.retries.later(connection, config, remote)
 }
 
 /** As responder to a DELETE: traps that take the place of what the peer deletes, before it goes. */

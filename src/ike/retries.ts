@@ -60,7 +60,7 @@ export class Retries {
     core.log('CFG', 1, `looking after CHILD_SA '${config.name}' again in ${seconds} seconds`)
     retry.timer = core.timers.set(core.now + seconds * 1000, () => {
       retry.timer = undefined
-      if (this.#isUp(connection, config)) return this.forget(connection.name, config.name)
+      if (this.isUp(connection, config)) return this.forget(connection.name, config.name)
       const now = core.connections.get(connection.name)
       const child = now?.children.find(({ name }) => name === config.name)
       if (now === undefined || child === undefined) return this.forget(connection.name, config.name)
@@ -84,7 +84,8 @@ export class Retries {
     this.#retries.clear()
   }
 
-  #isUp(connection: Connection, config: ChildConfig): boolean {
+  /** Whether the child is up on an IKE SA of that connection. */
+  isUp(connection: Connection, config: ChildConfig): boolean {
     return this.#core.sas
       .named(connection.name)
       .some(
