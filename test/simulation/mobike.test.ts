@@ -97,6 +97,19 @@ scenario('the initiator moves', () => {
   terminated(world)
 })
 
+/** Somebody on the path repeats an update from his own address: he gets the answer again, and nothing moves. */
+scenario('an update that somebody else repeats moves nothing', () => {
+  const world = established()
+  const { spiIn } = onlyChild(world.left)
+  readdress(world.left, elsewhere)
+  world.settle()
+  const update = world.net.past.find(({ label }) => label.includes('UPD_SA_ADDR'))
+  assert.ok(update !== undefined)
+  world.inject(world.right, { address: '203.0.113.66', port: 4500 }, update.bytes, 4500)
+  world.settle()
+  movedTo(world, elsewhere, '192.0.2.2', spiIn)
+})
+
 scenario('the initiator moves in transport mode: the selectors move with the hosts', () => {
   const world = established({ mode: 'transport' })
   const { spiIn } = onlyChild(world.left)
