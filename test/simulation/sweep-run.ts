@@ -310,8 +310,10 @@ const ends: Readonly<Record<'left' | 'right', RegExp>> = {
 }
 
 /** Whether one of the hosts has to see to it that the child is up in the end. */
-function mustBeUp({ options, actions }: Plan): boolean {
-  return (['left', 'right'] as const).some(
+function mustBeUp({ options, actions, virtual }: Plan): boolean {
+  // Who gives virtual IPs cannot begin.
+  const sides = virtual ? (['left'] as const) : (['left', 'right'] as const)
+  return sides.some(
     (side) => options[side]?.child?.dpdAction?.start && !actions.some(({ name }) => ends[side].test(name)),
   )
 }
