@@ -283,12 +283,13 @@ test('what is asked for and not done yet is named, what asks for nothing is not'
     local { aaa_id = radius.lab.org }
     children { net { updown = x
       dpd_action = clear
-      close_action = trap } }`
+      close_action = trap
+      inactivity = 5m } }`
   assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, [
     'dscp',
     'local.aaa_id',
     'children.net.updown',
-    'children.net.close_action',
+    'children.net.inactivity',
   ])
 })
 
