@@ -1,10 +1,11 @@
 /**
- * `npm run explore -- [--depth 12] [--faults 1] [--seconds 60] [--jobs] [--kernel] [--plan N]`: every plan of plans.ts, in two
- * workers. Prints what was seen of each; a violation comes with its drawing.
+ * `npm run explore -- [--depth 12] [--faults 1] [--seconds 60] [--jobs] [--kernel] [--plan N]`: every plan of plans.ts,
+ * in two workers. Prints what was seen of each; a violation comes with its drawing and its path. `--plan N --path JSON`
+ * runs such a path again.
  */
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { type Explored, explore } from './explore.ts'
+import { type Explored, explore, replay, type Step } from './explore.ts'
 import { plans } from './plans.ts'
 
 interface Share {
@@ -28,6 +29,7 @@ async function main(): Promise<void> {
       faults: { type: 'string' },
       seconds: { type: 'string' },
       plan: { type: 'string' },
+      path: { type: 'string' },
       jobs: { type: 'boolean' },
       kernel: { type: 'boolean' },
     },
@@ -39,6 +41,14 @@ async function main(): Promise<void> {
     jobs: values.jobs ?? false,
     kernel: values.kernel ?? false,
     seconds: Number(values.seconds ?? 60),
+  }
+  const [only] = chosen
+  const plan = only === undefined ? undefined : plans[only]
+  if (values.path !== undefined && plan !== undefined) {
+    // The path is one that this program has printed.
+    const world = replay(plan, { ...shared, until: Number.POSITIVE_INFINITY }, JSON.parse(values.path) as Step[])
+    console.log(String(world.ladder))
+    return
   }
   const started = performance.now()
   let [states, leaves, violations, incomplete] = [0, 0, 0, 0]
