@@ -166,10 +166,16 @@ scenario('the NAT forgets the mapping: ESP from the new port moves the SA', () =
   const before = onlySa(world.right).remote
   for (const box of world.net.nats) box.rebind()
   assert.equal(carries(world, world.right), 'lost')
+  const told = world.right.events.length
   assert.equal(carries(world, world.left), 'protected')
   world.settle()
   world.wait(1)
-  assert.notEqual(onlySa(world.right).remote.port, before.port)
+  const { port } = onlySa(world.right).remote
+  assert.notEqual(port, before.port)
+  // The new addresses, and the IKE SA as it was.
+  const event = world.right.events[told]
+  assert.ok(event?.kind === 'ike-update')
+  assert.deepEqual([event.remote.port, event.ikeSa.remote.port], [port, before.port])
   sameSingleChild(world)
 })
 
