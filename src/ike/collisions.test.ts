@@ -16,8 +16,9 @@ import {
   mayRekeyIkeSa,
   type Outcome,
 } from './collisions.ts'
+import type { Task } from './dialogue.ts'
 import { Refusal } from './errors.ts'
-import type { IkeSa, Task } from './ike-sa.ts'
+import type { IkeSa } from './ike-sa.ts'
 import type { ChildSaState, IkeSaState } from './view.ts'
 
 // RFC 7296 §2.25.1, sentence by sentence.

@@ -9,8 +9,9 @@ import { NOTIFY } from '../wire/numbers.ts'
 import type { NPayload } from '../wire/payloads/index.ts'
 import { endedWith } from './actions.ts'
 import type { Core } from './core.ts'
+import type { Task } from './dialogue.ts'
 import { announce, checkRoutability, detection, initiate } from './exchanges/update-sa-addresses.ts'
-import type { IkeSa, Task } from './ike-sa.ts'
+import type { IkeSa } from './ike-sa.ts'
 import { peerLost } from './initiation.ts'
 import { additionalAddresses, addressesIn, ownAddresses } from './mobike.ts'
 import { find } from './notifies.ts'
@@ -75,16 +76,16 @@ export function changePath(sa: IkeSa, paths?: readonly Path[]): void {
 /** §3.5: what has not been answered is sent again with the new addresses. */
 function resend(sa: IkeSa, paths: readonly Path[] | undefined): void {
   const { core } = sa
-  const waiting = sa.ours.outstanding
+  const waiting = sa.dialogue.ours.outstanding
   if (waiting === undefined) return
   if (paths !== undefined) {
-    sa.probe(paths)
+    sa.dialogue.probe(paths)
     return
   }
   core.spawn(
     pathsToPeer(sa),
     (found) => {
-      if (sa.ours.outstanding === waiting && found.length > 0) sa.probe(found)
+      if (sa.dialogue.ours.outstanding === waiting && found.length > 0) sa.dialogue.probe(found)
     },
     (error) => core.log('KNL', 1, error.message, sa, 'error'),
   )

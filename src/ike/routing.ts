@@ -44,7 +44,7 @@ export function datagram(core: Core, local: Endpoint, remote: Endpoint, payload:
     core.unknownSpis.answer(core, header, local, remote)
     return
   }
-  sa.receive(header, bytes, local, remote)
+  sa.dialogue.receive(header, bytes, local, remote)
 }
 
 /** A retransmitted IKE_SA_INIT request is answered from the cache; a new one has to pass admission. */
@@ -56,7 +56,7 @@ function initRequest(core: Core, header: Header, bytes: Uint8Array, local: Endpo
   }
   const before = core.byInitRequest.get(initRequestKey(remote, bytes))
   if (before !== undefined) {
-    before.retransmittedInit()
+    before.dialogue.retransmittedInit()
     return
   }
   if (core.shuttingDown) return

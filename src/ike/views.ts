@@ -47,7 +47,7 @@ export function ikeSaView(
     remoteVips: sa.virtualIps.remote,
     tasksQueued: sa.queuedTasks.flatMap(({ names }) => names),
     tasksActive: sa.activeTask?.names ?? [],
-    tasksPassive: [...passiveTasks(sa.respondingTo), ...sa.asideTasks],
+    tasksPassive: [...passiveTasks(sa.dialogue.respondingTo), ...sa.dialogue.asideTasks],
     children: [...children].map((child) => childSaView(sa, child, usage.get(child))),
   }
 }

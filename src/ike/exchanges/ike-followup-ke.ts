@@ -76,7 +76,7 @@ export function* initiate(
   using held = new DisposableStack()
   if (old !== undefined) {
     // The peer will not go on with one that has crossed ours.
-    sa.forgetAside(old)
+    sa.dialogue.forgetAside(old)
     old.followUps.ours = true
     held.defer(() => {
       old.followUps.ours = false

@@ -58,7 +58,7 @@ export function* initiate(sa: IkeSa, findPath: boolean): Script<void> {
         mobike.stale = true
         return
       }
-      sa.probe(paths)
+      sa.dialogue.probe(paths)
       // What it says of NATs is not heard: the answer may have been made for a copy that came on another path.
       yield* request(EXCHANGE.INFORMATIONAL, detection(sa))
       if (mobike.changes !== change) continue
@@ -114,7 +114,7 @@ export function* announce(sa: IkeSa, findPath: boolean): Script<void> {
         mobike.stale = true
         return
       }
-      sa.probe(paths)
+      sa.dialogue.probe(paths)
     }
     const change = mobike.changes
     const list = additionalAddresses(sa, yield* ownAddresses(sa))
