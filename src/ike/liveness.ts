@@ -48,7 +48,8 @@ function scheduleCheck(sa: IkeSa, inMs: number, delayMs: number): void {
       return next(delayMs)
     sa.enqueue({
       names: ['IKE_DPD'],
-      *script() {
+      *script(owner) {
+        if (owner !== sa) return // a rekeying has handed the task over, and the new IKE SA looks after itself
         const silentMs = sa.core.now - (yield* lastHeard(sa))
         if (silentMs < delayMs) return next(delayMs - silentMs)
         sa.core.log('IKE', 1, 'sending DPD request', sa)
@@ -56,8 +57,8 @@ function scheduleCheck(sa: IkeSa, inMs: number, delayMs: number): void {
         mappingAnswer(sa, answer)
         next(delayMs)
       },
-      failed: (error) => {
-        if (error instanceof ExchangeTimeout) sa.lost()
+      failed: (error, owner) => {
+        if (error instanceof ExchangeTimeout) owner.lost()
       },
     })
   })
