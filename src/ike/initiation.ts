@@ -59,9 +59,15 @@ export function reusable(core: Core, connection: Connection, remote?: string): I
         sa.state === 'REKEYING' ||
         (sa.state === 'CONNECTING' && sa.role === 'initiator')) &&
       !sa.closing &&
-      !sa.virtualIps.missing &&
+      !lacksAddress(sa, connection) &&
       (remote === undefined || sa.remote.address === remote),
   )
+}
+
+/** Our children need a virtual IP, and here is none: the gateway gave none, or began the IKE SA and was not asked. */
+function lacksAddress(sa: IkeSa, connection: Connection): boolean {
+  if (sa.state === 'CONNECTING') return false
+  return sa.virtualIps.missing || (connection.vips.length > 0 && sa.virtualIps.local.length === 0)
 }
 
 function ofConnection(core: Core, connection: Connection): IkeSa[] {
