@@ -382,6 +382,7 @@ export class IkeSa {
     passAddresses(old, this)
     for (const child of this.children.values()) child.owner = this
     this.closing ||= old.closing
+    if (old.activeTask?.survives) this.enqueue(old.activeTask)
     for (const task of old.dialogue.takeQueue()) this.enqueue(task)
   }
 

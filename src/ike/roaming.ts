@@ -147,6 +147,7 @@ export function mappingAnswer(sa: IkeSa, { payloads }: Received): void {
 const common: Omit<Task, 'script'> = {
   names: ['IKE_MOBIKE'],
   urgent: true,
+  survives: true,
   failed: (error, sa) => {
     if (error !== undefined) peerLost(sa, error)
   },

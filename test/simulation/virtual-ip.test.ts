@@ -174,10 +174,13 @@ scenario('a gateway with pools begins: nobody is asked for anything', () => {
   }
   world.left.command({ kind: 'terminate', select: { child: 'net' }, force: false, timeoutMs: 0 })
   world.settle()
+  // A client that begins wants its address, and that IKE SA has none: it makes one of its own.
   initiate(world)
   world.settle()
   world.wait(10)
-  sameSingleChild(world)
+  const [own, other] = world.left.sas()
+  assert.deepEqual([own?.localVips, own?.children.length], [['10.77.0.1'], 1])
+  assert.deepEqual([other?.localVips, other?.children.length], [[], 0])
 })
 
 scenario('a gateway that grants the selectors as they were: ours are what the virtual IP is', () => {
