@@ -58,10 +58,11 @@ const changes: Readonly<Record<Change, (stage: Stage) => (() => Promise<unknown>
   nothing: () => [],
 }
 
-/** The host gets another address in place of its own. */
+/** The host gets another address in place of its own. It has no IPv6 then: which family answers first is a matter of luck. */
 function move(host: Host, peer: Host): Promise<string> {
   return host.shell.must(
     [
+      'ip -6 address flush dev eth0',
       `ip address del ${host.place.outside.ipv4}/24 dev eth0`,
       `ip address add ${newAddress(host)}/24 dev eth0`,
       `ip route replace default via ${peer.place.outside.ipv4}`,

@@ -32,8 +32,8 @@ export interface Task {
   readonly child?: string
   /** Goes before all others that have not begun. */
   readonly urgent?: boolean
-  /** Begins anew on the successor when the IKE SA is rekeyed while it runs: what it wants holds there as well. */
-  readonly survives?: boolean
+  /** What remains to be done on the successor when the IKE SA is rekeyed while this runs. */
+  readonly remains?: () => Task
 }
 
 /** One for each IKE SA, for as long as that lives. */

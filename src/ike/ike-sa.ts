@@ -382,7 +382,8 @@ export class IkeSa {
     passAddresses(old, this)
     for (const child of this.children.values()) child.owner = this
     this.closing ||= old.closing
-    if (old.activeTask?.survives) this.enqueue(old.activeTask)
+    const unfinished = old.activeTask?.remains?.()
+    if (unfinished !== undefined) this.enqueue(unfinished)
     for (const task of old.dialogue.takeQueue()) this.enqueue(task)
   }
 

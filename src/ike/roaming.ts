@@ -147,16 +147,17 @@ export function mappingAnswer(sa: IkeSa, { payloads }: Received): void {
 const common: Omit<Task, 'script'> = {
   names: ['IKE_MOBIKE'],
   urgent: true,
-  survives: true,
   failed: (error, sa) => {
     if (error !== undefined) peerLost(sa, error)
   },
 }
-const changeTask: Task = { ...common, script: (sa) => initiate(sa, true) }
-const updateTask: Task = { ...common, script: (sa) => initiate(sa, false) }
-const requestTask: Task = { ...common, script: (sa) => announce(sa, true) }
-const announceTask: Task = { ...common, script: (sa) => announce(sa, false) }
-const verifyTask: Task = { ...common, script: checkRoutability }
+// A peer that rekeys the IKE SA in the middle of these may not have heard of the change. The original responder has found
+// its path by then and need not look for another.
+const changeTask: Task = { ...common, script: (sa) => initiate(sa, true), remains: () => changeTask }
+const updateTask: Task = { ...common, script: (sa) => initiate(sa, false), remains: () => updateTask }
+const announceTask: Task = { ...common, script: (sa) => announce(sa, false), remains: () => announceTask }
+const requestTask: Task = { ...common, script: (sa) => announce(sa, true), remains: () => announceTask }
+const verifyTask: Task = { ...common, script: checkRoutability, remains: () => verifyTask }
 
 /** Once is enough: a task that waits reads what is true when it begins, one that runs starts over by itself. */
 function enqueue(sa: IkeSa, wanted: Task): void {
