@@ -10,8 +10,12 @@ import { run } from 'node:test'
 import type { TestEvent } from 'node:test/reporters'
 import { fileURLToPath } from 'node:url'
 import { inspect, parseArgs } from 'node:util'
+import { brokenTraces } from './conformance/check.ts'
+import { Listener } from './conformance/outcomes.ts'
+import { readTraces } from './conformance/parse.ts'
+import { conformanceFiles, lists } from './conformance/project.ts'
 
-const kinds = ['checks', 'tidy', 'unit', 'properties', 'vectors', 'scenarios', 'sweep', 'fuzz'] as const
+const kinds = ['checks', 'tidy', 'unit', 'properties', 'vectors', 'scenarios', 'conformance', 'sweep', 'fuzz'] as const
 type Kind = (typeof kinds)[number]
 
 /** Kinds that are files of tests; `properties` are single tests in files of the other kinds. */
@@ -39,6 +43,9 @@ interface Tally {
 const root = fileURLToPath(new URL('..', import.meta.url))
 const tallies = new Map<Kind, Tally>(kinds.map((kind) => [kind, { passed: 0, failed: 0, skipped: [], seconds: 0 }]))
 
+/** How every test of the files that ran ended. */
+const outcomes = new Listener(root)
+
 /** Source files by lines, each read once. */
 const sources = new Map<string, readonly string[]>()
 
@@ -51,6 +58,7 @@ if (values.only !== undefined && !kinds.includes(values.only as Kind)) {
 
 await timed('checks', checks)
 for (const kind of fileKinds) await timed(kind, () => testFiles(kind))
+await timed('conformance', conformance)
 await timed('sweep', sweep)
 await timed('fuzz', fuzz)
 summary()
@@ -83,6 +91,20 @@ async function command(kind: Kind, name: string, argv: readonly string[]): Promi
   else {
     tally(kind).failed++
     failure(kind, name, output)
+  }
+}
+
+/** Traces from the requirements of the RFCs to the tests that have just run; each counts as one test. */
+async function conformance(): Promise<void> {
+  if (values.only !== undefined) return command('conformance', 'traces', ['node', 'test/conformance/run.ts'])
+  const { traces } = readTraces(conformanceFiles(root))
+  const { broken, skipped } = brokenTraces(traces, lists, outcomes)
+  for (const trace of broken) failure('conformance', trace, 'npm run conformance says more')
+  const { length } = traces.filter(({ kind }) => kind !== 'reason')
+  tally('conformance').passed += length - broken.length - skipped.length
+  tally('conformance').failed += broken.length
+  for (const test of skipped) {
+    tally('conformance').skipped.push({ kind: 'conformance', test, reason: 'its test was skipped' })
   }
 }
 
@@ -123,6 +145,7 @@ async function testFiles(kind: (typeof fileKinds)[number]): Promise<void> {
   const files = globSync('{src,test,interop}/**/*.test.ts').filter((file) => kindOfFile(file) === kind)
   if (files.length === 0) return
   const stream = run({ files: files.sort(), concurrency: availableParallelism() })
+  outcomes.listen(stream)
   const inside: number[] = []
   const said = new Map<string, string>()
   const take = (data: Passed | Failed, failed: boolean): void => {

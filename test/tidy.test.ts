@@ -4,6 +4,7 @@ import { globSync, readFileSync, statSync } from 'node:fs'
 import { suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { docstrings, leftOvers } from './tidy/comments.ts'
+import { conformancePage } from './tidy/conformance-page.ts'
 import { determinism } from './tidy/determinism.ts'
 import { deadReferences } from './tidy/documents.ts'
 import { importDirections } from './tidy/imports.ts'
@@ -139,6 +140,16 @@ const rules: readonly Rule[] = [
     check: keysPage,
     planted: { 'docs/configuration-keys.md': '# Keys of connections\n' },
     finds: 1,
+  },
+  {
+    name: 'the page of conformance is up to date, and traces are of requirements that exist',
+    check: conformancePage,
+    planted: {
+      'test/conformance/checklists/rfc1.md': '# RFC 1\nR1-1-1 | MUST | B | Be there\n',
+      'test/conformance/traces/rfc1.txt': 'R1-1-1 = a.test.ts: is there\nR1-1-2 - nowhere\nno trace\n',
+      'docs/conformance.md': '# Conformance\n',
+    },
+    finds: 3,
   },
   {
     name: 'no test is silenced without a reason',
