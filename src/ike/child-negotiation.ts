@@ -8,56 +8,32 @@ import { formatProposal } from '../config/proposals.ts'
 import { type ChildKeys, childKeymat } from '../crypto/keys.ts'
 import type { Secret } from '../crypto/secret.ts'
 import type { SaMode } from '../kernel/operations.ts'
-import type { Path } from '../wire/endpoint.ts'
-import { NOTIFY, nameOf, PROTOCOL, TRANSFORM_TYPE } from '../wire/numbers.ts'
-import type {
-  AddressSelector,
-  NPayload,
-  Payload,
-  SAPayload,
-  TrafficSelector,
-  TSiPayload,
-  TSrPayload,
-} from '../wire/payloads/index.ts'
+import { NOTIFY, nameOf, PROTOCOL } from '../wire/numbers.ts'
+import type { AddressSelector, NPayload, Payload, SAPayload, TSiPayload, TSrPayload } from '../wire/payloads/index.ts'
 import { formatSelectors, narrow } from '../wire/selector.ts'
+import {
+  addressSelectors,
+  type ChildPayloads,
+  childRules,
+  choose,
+  proposalsOf,
+  shown,
+  throughNat,
+} from './child-choice.ts'
 import type { ChildPlan } from './child-plan.ts'
-import { type ChildAgreement, ChildSa, reqidKey } from './child-sa.ts'
+import { reqidKey } from './child-policies.ts'
+import { type ChildAgreement, ChildSa } from './child-sa.ts'
 import { assert, PeerRefused, Refusal } from './errors.ts'
 import type { FollowedUp } from './exchanges/ike-followup-ke.ts'
-import { selectionRules } from './exchanges/ike-sa-init.ts'
 import { settleFirstChild } from './first-child.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { errorIn, has, notify } from './notifies.ts'
-import { accepted, childSuiteOf, proposalOf, type Selected, type SelectionRules, select } from './proposals.ts'
-import { kernel, type Script } from './script.ts'
-import { packetSelectors, pairs, substituted, within } from './selectors.ts'
+import { accepted, childSuiteOf, proposalOf, type Selected } from './proposals.ts'
+import { type ReservedSpi, reserveSpi } from './reserved-spi.ts'
+import type { Script } from './script.ts'
+import { packetSelectors, pairs, within } from './selectors.ts'
 import { ikeSaView } from './views.ts'
 import { localSelectors, remoteSelectors, requireRequest } from './virtual-ips.ts'
-
-/** An SPI that the kernel keeps for us until a Child SA takes it; disposed, it is given back. */
-export class ReservedSpi implements Disposable {
-  readonly spi: number
-  /** The addresses that the kernel keeps it for. */
-  readonly at: Path
-  readonly #release: () => void
-  #taken = false
-
-  constructor(spi: number, at: Path, release: () => void) {
-    this.spi = spi
-    this.at = at
-    this.#release = release
-  }
-
-  /** The SPI belongs to an installed state from now on. */
-  take(): number {
-    this.#taken = true
-    return this.spi
-  }
-
-  [Symbol.dispose](): void {
-    if (!this.#taken) this.#release()
-  }
-}
 
 /** What an initiator has offered. */
 export interface Draft {
@@ -89,27 +65,6 @@ export interface ChildKeySeed {
   readonly shared?: Secret
   /** Of the additional key exchanges (RFC 9370 §2.2.4). */
   readonly additional?: readonly Secret[]
-}
-
-/** The payloads of a request or response that concern a Child SA. */
-export interface ChildPayloads {
-  readonly SA: SAPayload
-  readonly TSi: TSiPayload
-  readonly TSr: TSrPayload
-  readonly N: readonly NPayload[]
-}
-
-/** Has the kernel reserve an inbound SPI. */
-export function* reserveSpi(sa: IkeSa, protocol: 'ESP' | 'AH'): Script<ReservedSpi> {
-  const { core, local, remote } = sa
-  const { spiMin: min, spiMax: max } = core.settings
-  const id = (spi: number) => ({ protocol, spi, source: remote.address, destination: local.address })
-  const release = ({ spi }: { spi: number }) => core.kernel({ kind: 'delete-sa', id: id(spi) }, sa)
-  const allocated = yield* kernel(
-    { kind: 'allocate-spi', protocol, source: remote.address, destination: local.address, reqid: 0, min, max },
-    release,
-  )
-  return new ReservedSpi(allocated.spi, { local, remote }, () => release(allocated))
 }
 
 /**
@@ -267,78 +222,11 @@ export function* grant(
   return { child, proposal, selectors, answer: followed?.answer ?? [...proposal, ...selectors] }
 }
 
-/** The proposals of a child: ESP, or AH where that is configured. */
-export function proposalsOf(config: ChildConfig): readonly ConfiguredProposal[] {
-  return config.ahProposals.length > 0 ? config.ahProposals : config.espProposals
-}
-
-/** The rules of selection for Child SAs. */
-export function childRules(sa: IkeSa, withoutKeyExchange: boolean): SelectionRules {
-  return { ...selectionRules(sa.core), withoutKeyExchange }
-}
-
 /** An ESP SPI as it stands in payloads. */
 export function spiBytes32(spi: number): Uint8Array {
   const bytes = new Uint8Array(4)
   new DataView(bytes.buffer).setUint32(0, spi)
   return bytes
-}
-
-interface Choice {
-  readonly config: ChildConfig
-  readonly selected: Selected
-  readonly localTs: readonly AddressSelector[]
-  readonly remoteTs: readonly AddressSelector[]
-}
-
-/** The child whose selectors fit best, and what is left of the offer after narrowing; a rekeying keeps its child. */
-function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: boolean, old: ChildSa | undefined): Choice {
-  const { core, connection } = sa
-  assert(connection, 'a connection has been selected')
-  const askedLocal = addressSelectors(offer.TSr.selectors)
-  const askedRemote = addressSelectors(offer.TSi.selectors)
-  const fits = (old ? [old.config] : connection.children).flatMap((config) => {
-    if (config.mode === 'pass' || config.mode === 'drop') return []
-    const ourLocal = old?.agreement.localTs ?? localSelectors(sa, config.localTs)
-    const ourRemote = old?.agreement.remoteTs ?? remoteSelectors(sa, config.remoteTs)
-    const transport = config.mode === 'transport' && has(offer.N, NOTIFY.USE_TRANSPORT_MODE)
-    const [offeredLocal, offeredRemote] = throughNat(sa, transport, askedLocal, askedRemote)
-    const localTs = narrow(offeredLocal, ourLocal)
-    const remoteTs = narrow(offeredRemote, ourRemote)
-    // Selectors of two families alone would be an SA that no packet can use.
-    if (pairs(localTs, remoteTs).length === 0) return []
-    return [{ config, localTs, remoteTs, score: exactness(offeredLocal, localTs) + exactness(offeredRemote, remoteTs) }]
-  })
-  fits.sort((a, b) => b.score - a.score)
-  const [best] = fits
-  if (best === undefined) {
-    core.log(
-      'IKE',
-      1,
-      `traffic selectors ${formatSelectors(askedLocal)} === ${formatSelectors(askedRemote)} unacceptable${configuredSelectors(sa)}`,
-      sa,
-    )
-    core.alert('ts-mismatch', sa)
-    throw new Refusal(NOTIFY.TS_UNACCEPTABLE, 'no child of the connection has these traffic selectors')
-  }
-  const proposals = proposalsOf(best.config)
-  const selected = select(proposals, offer.SA.proposals, childRules(sa, withoutKeyExchange))
-  if (selected === undefined || selected.spi.length !== 4) {
-    const received = offer.SA.proposals.map((p) =>
-      formatProposal({ protocol: p.protocol === PROTOCOL.AH ? 'AH' : 'ESP', transforms: p.transforms }),
-    )
-    core.log('CFG', 1, `received proposals: ${received.join(', ')}`, sa)
-    core.log(
-      'CFG',
-      1,
-      `configured proposals: ${proposals.map((p) => formatProposal(shown(p, withoutKeyExchange))).join(', ')}`,
-      sa,
-    )
-    core.alert('proposal-mismatch-child', sa)
-    throw new Refusal(NOTIFY.NO_PROPOSAL_CHOSEN, 'no acceptable proposal found')
-  }
-  core.log('CFG', 1, `selected proposal: ${formatProposal(selected)}`, sa)
-  return { config: best.config, selected, localTs: best.localTs, remoteTs: best.remoteTs }
 }
 
 interface Establishment {
@@ -432,43 +320,6 @@ function agree(
   return { selected, suite: childSuiteOf(selected), mode, localTs, remoteTs }
 }
 
-function addressSelectors(selectors: readonly TrafficSelector[]): AddressSelector[] {
-  return selectors.flatMap((selector) => (selector.kind === 'address' ? [selector] : []))
-}
-
-/**
- * §2.23.1, whoever begins: each side names the two hosts by the addresses that it knows, so in transport mode whoever
- * is behind a NAT is called here as its packets are.
- */
-function throughNat(
-  { nat, local, remote }: IkeSa,
-  transport: boolean,
-  localTs: readonly AddressSelector[],
-  remoteTs: readonly AddressSelector[],
-): [localTs: readonly AddressSelector[], remoteTs: readonly AddressSelector[]] {
-  if (!transport) return [localTs, remoteTs]
-  return [
-    nat.local ? substituted(localTs, local.address) : localTs,
-    nat.remote ? substituted(remoteTs, remote.address) : remoteTs,
-  ]
-}
-
-/** 2 when nothing of the offer was lost, 1 otherwise. */
-function exactness(offered: readonly AddressSelector[], kept: readonly AddressSelector[]): number {
-  return within(offered, kept) ? 2 : 1
-}
-
-function configuredSelectors(sa: IkeSa): string {
-  const children = sa.connection?.children ?? []
-  if (children.length === 0) return ''
-  const texts = children.map((config) => {
-    const ours = localSelectors(sa, config.localTs)
-    const theirs = remoteSelectors(sa, config.remoteTs)
-    return `${config.name}: ${formatSelectors(ours)} === ${formatSelectors(theirs)}`
-  })
-  return ` (configured: ${texts.join('; ')})`
-}
-
 /** What the operator should compare when the peer refused. */
 function hint(type: number | undefined, draft: Draft, withoutKeyExchange: boolean): string {
   switch (type) {
@@ -479,14 +330,6 @@ function hint(type: number | undefined, draft: Draft, withoutKeyExchange: boolea
     default:
       return ''
   }
-}
-
-function shown(proposal: ConfiguredProposal, withoutKeyExchange: boolean): ConfiguredProposal {
-  if (!withoutKeyExchange) return proposal
-  const transforms = proposal.transforms.filter(
-    ({ type }) => type !== TRANSFORM_TYPE.KE && type < TRANSFORM_TYPE.ADDKE1,
-  )
-  return { ...proposal, transforms }
 }
 
 export function hex(spi: number): string {

@@ -2,31 +2,17 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { ChildConfig } from '../config/connection.ts'
 import type { ChildKeys } from '../crypto/keys.ts'
-import type { Secret } from '../crypto/secret.ts'
-import type {
-  KernelPolicy,
-  KernelRoute,
-  KernelSa,
-  KernelSelector,
-  Mark,
-  PolicyDirection,
-  SaCrypto,
-  SaId,
-  SaLimits,
-  SaMode,
-  SaProtocol,
-} from '../kernel/operations.ts'
-import { familyOf } from '../wire/address.ts'
+import type { KernelPolicy, KernelRoute, KernelSa, SaId, SaMode, SaProtocol } from '../kernel/operations.ts'
 import type { Path } from '../wire/endpoint.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
+import { policiesOf, routesFor, samePolicy } from './child-policies.ts'
+import { type ChildLifetime, drawLifetime, idOf, kernelSas, relocated, wipe } from './child-states.ts'
 import type { AnsweredRekey, FollowUps } from './collisions.ts'
 import type { Core } from './core.ts'
-import { Defect } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
 import type { ChildSuite, Selected } from './proposals.ts'
 import { readdressed } from './relocation.ts'
 import { kernel, type Script } from './script.ts'
-import { enclosingSubnet, kernelSelector, pairs, policyPriority } from './selectors.ts'
 import type { Timer } from './timers.ts'
 import type { ChildSaState } from './view.ts'
 
@@ -37,13 +23,6 @@ export interface ChildAgreement {
   readonly mode: SaMode
   readonly localTs: readonly AddressSelector[]
   readonly remoteTs: readonly AddressSelector[]
-}
-
-/** Limits drawn for one Child SA: kernel limits, and when they will be reached (for listings). */
-export interface ChildLifetime {
-  readonly limits: SaLimits
-  readonly rekeyAtMs?: number
-  readonly expireAtMs?: number
 }
 
 export class ChildSa {
@@ -305,244 +284,4 @@ export class ChildSa {
     for (const route of this.#routes.splice(0)) policies.perform(policies.removeRoute(route, this))
     yield* this.#installRoutes(sa)
   }
-}
-
-/** The text that decides whether two Child SAs share a reqid. */
-export function reqidKey(
-  localTs: readonly AddressSelector[],
-  remoteTs: readonly AddressSelector[],
-  config: ChildConfig,
-): string {
-  const side = (list: readonly AddressSelector[]) =>
-    list
-      .map(
-        (s) =>
-          `${s.protocol}/${s.startPort}-${s.endPort}/${Buffer.from(s.start).toString('hex')}-${Buffer.from(s.end).toString('hex')}`,
-      )
-      .join(',')
-  return [
-    side(localTs),
-    side(remoteTs),
-    JSON.stringify([config.markIn, config.markOut, config.ifIdIn, config.ifIdOut]),
-  ].join('|')
-}
-
-/** The policies of a Child SA or a trap: out, in, and fwd in tunnel mode, for every pair of selectors. */
-export function policiesOf(
-  local: string,
-  remote: string,
-  child: { readonly config: ChildConfig; readonly agreement: Pick<ChildAgreement, 'mode' | 'localTs' | 'remoteTs'> },
-  reqid: number,
-  trap: boolean,
-  protocol: SaProtocol = 'ESP',
-): KernelPolicy[] {
-  const { config, agreement } = child
-  const { mode } = agreement
-  const policy = (
-    direction: PolicyDirection,
-    ours: AddressSelector,
-    theirs: AddressSelector,
-    proto: number,
-  ): KernelPolicy => {
-    const out = direction === 'out'
-    const [from, to] = out ? [ours, theirs] : [theirs, ours]
-    const selector = kernelSelector(from, to, proto, config.interface)
-    const mark = plainMark(out ? config.markOut : config.markIn)
-    const ifId = plainNumber(out ? config.ifIdOut : config.ifIdIn)
-    return {
-      direction,
-      selector,
-      action: 'protect',
-      priority: policyPriority(selector, 'protect', config, trap),
-      templates: [{ protocol, mode, reqid, source: out ? local : remote, destination: out ? remote : local }],
-      ...(mark && { mark }),
-      ...(ifId !== undefined && { ifId }),
-    }
-  }
-  const directions: PolicyDirection[] = mode === 'transport' ? ['out', 'in'] : ['out', 'in', 'fwd']
-  return pairs(agreement.localTs, agreement.remoteTs).flatMap((pair) =>
-    directions.map((direction) => policy(direction, pair.local, pair.remote, pair.protocol)),
-  )
-}
-
-/** Routes to the remote subnets by the way to the peer, where a local address lies inside the local selectors. */
-export function* routesFor(
-  core: Core,
-  local: string,
-  remote: string,
-  agreement: Pick<ChildAgreement, 'localTs' | 'remoteTs'>,
-): Script<KernelRoute[]> {
-  const routes: KernelRoute[] = []
-  for (const pair of pairs(agreement.localTs, agreement.remoteTs)) {
-    if (pair.protocol !== 0 || pair.remote.startPort !== 0 || pair.local.startPort !== 0) continue
-    const destination = enclosingSubnet(pair.remote)
-    const found = yield* kernel({ kind: 'route-lookup', remote, local, within: enclosingSubnet(pair.local) })
-    if (found.localWithin === undefined) {
-      core.log(
-        'KNL',
-        2,
-        `no local address found in traffic selector, no route to ${destination.address}/${destination.prefix}`,
-      )
-      continue
-    }
-    const gateway = found.gateway ?? (familyOf(remote) === pair.remote.family ? remote : undefined)
-    routes.push({
-      family: pair.remote.family,
-      table: core.settings.routingTable,
-      destination,
-      source: found.localWithin,
-      ...(gateway !== undefined && { gateway }),
-      ...(found.interface !== undefined && { interface: found.interface }),
-    })
-  }
-  return routes
-}
-
-/** charon's limits: soft = rekey − floor(random × (jitter + 1)), hard = life; both sides draw their own. */
-export function drawLifetime(core: Core, config: ChildConfig): ChildLifetime {
-  const draw = () => Buffer.from(core.random(4)).readUInt32BE() / 2 ** 32
-  const { lifetimeSeconds: s, lifetimeBytes: b, lifetimePackets: p } = config
-  const soft = (rekey: number, rand: number) => (rekey > 0 ? Math.max(1, rekey - Math.floor(draw() * (rand + 1))) : 0)
-  const softSeconds = soft(s.rekey, s.rand)
-  const softBytes = soft(Number(b.rekey), Number(b.rand))
-  const softPackets = soft(Number(p.rekey), Number(p.rand))
-  return {
-    limits: {
-      ...(softSeconds > 0 && { softSeconds }),
-      ...(s.life > 0 && { hardSeconds: s.life }),
-      ...(softBytes > 0 && { softBytes: BigInt(softBytes) }),
-      ...(b.life > 0n && { hardBytes: b.life }),
-      ...(softPackets > 0 && { softPackets: BigInt(softPackets) }),
-      ...(p.life > 0n && { hardPackets: p.life }),
-    },
-    ...(softSeconds > 0 && { rekeyAtMs: core.now + softSeconds * 1000 }),
-    ...(s.life > 0 && { expireAtMs: core.now + s.life * 1000 }),
-  }
-}
-
-/** The mark of the kernel objects; unique ones are drawn when they are supported, "same" needs no mark of its own. */
-function plainMark(mark: ChildConfig['markIn']): Mark | undefined {
-  return typeof mark?.value === 'number' && mark.value !== 0 ? { value: mark.value, mask: mark.mask } : undefined
-}
-
-function plainNumber(value: ChildConfig['ifIdIn']): number | undefined {
-  return typeof value === 'number' && value !== 0 ? value : undefined
-}
-
-function kernelSas(
-  sa: IkeSa,
-  child: ChildSa,
-  keys: { readonly ours: ChildKeys; readonly theirs: ChildKeys },
-  { local, remote }: Path,
-): { in: KernelSa; out: KernelSa } {
-  const { config, agreement, reqid, protocol } = child
-  const { suite, mode } = agreement
-  const encapsulated = sa.udpEncapsulation
-  const common = {
-    protocol,
-    reqid,
-    mode,
-    esn: suite.esn,
-    limits: child.lifetime.limits,
-    copyDf: config.copyDf,
-    copyEcn: config.copyEcn,
-    copyDscp: config.copyDscp,
-    ...(config.hwOffload !== 'no' && { hwOffload: config.hwOffload }),
-    ...(typeof config.tfcPadding === 'number' && config.tfcPadding > 0 && { tfcPadding: config.tfcPadding }),
-  }
-  const selectorOf = (direction: KernelSa['direction']) => {
-    const selector = mode === 'transport' ? stateSelector(agreement, direction) : undefined
-    return selector && { selector }
-  }
-  const ifIdIn = plainNumber(config.ifIdIn)
-  const ifIdOut = plainNumber(config.ifIdOut)
-  const markIn = config.markInSa ? plainMark(config.markIn) : undefined
-  const markOut = plainMark(config.markOut)
-  const setMarkIn = plainMark(config.setMarkIn)
-  const setMarkOut = plainMark(config.setMarkOut)
-  return {
-    in: {
-      ...common,
-      direction: 'in',
-      spi: child.spiIn,
-      source: remote.address,
-      destination: local.address,
-      crypto: saCrypto(suite, keys.theirs),
-      replayWindow: config.replayWindow ?? sa.core.settings.replayWindow,
-      ...selectorOf('in'),
-      ...(encapsulated && { encapsulation: { sourcePort: remote.port, destinationPort: local.port } }),
-      ...(markIn && { mark: markIn }),
-      ...(setMarkIn && { outputMark: setMarkIn }),
-      ...(ifIdIn !== undefined && { ifId: ifIdIn }),
-    },
-    out: {
-      ...common,
-      direction: 'out',
-      spi: child.spiOut,
-      source: local.address,
-      destination: remote.address,
-      crypto: saCrypto(suite, keys.ours),
-      replayWindow: suite.esn ? (config.replayWindow ?? sa.core.settings.replayWindow) : 0,
-      ...selectorOf('out'),
-      ...(encapsulated && { encapsulation: { sourcePort: local.port, destinationPort: remote.port } }),
-      ...(markOut && { mark: markOut }),
-      ...(setMarkOut && { outputMark: setMarkOut }),
-      ...(ifIdOut !== undefined && { ifId: ifIdOut }),
-    },
-  }
-}
-
-/** The selector of a transport-mode state. */
-function stateSelector(
-  { localTs, remoteTs }: ChildAgreement,
-  direction: KernelSa['direction'],
-): KernelSelector | undefined {
-  const [pair] = pairs(localTs, remoteTs)
-  if (pair === undefined) return undefined
-  return direction === 'out'
-    ? kernelSelector(pair.local, pair.remote, pair.protocol)
-    : kernelSelector(pair.remote, pair.local, pair.protocol)
-}
-
-/** Where an IKE SA is, and whether its children go in UDP. */
-type Place = Path & { readonly udpEncapsulation: boolean }
-
-function samePolicy(a: KernelPolicy, b: KernelPolicy): boolean {
-  return a.direction === b.direction && isDeepStrictEqual(a.selector, b.selector)
-}
-
-function relocated(state: KernelSa, sa: Place, agreement: ChildAgreement): KernelSa {
-  const { encapsulation: _, selector: before, ...rest } = state
-  const [from, to] = state.direction === 'in' ? [sa.remote, sa.local] : [sa.local, sa.remote]
-  const selector = before && stateSelector(agreement, state.direction)
-  return {
-    ...rest,
-    source: from.address,
-    destination: to.address,
-    ...(selector && { selector }),
-    ...(sa.udpEncapsulation && { encapsulation: { sourcePort: from.port, destinationPort: to.port } }),
-  }
-}
-
-function saCrypto(suite: ChildSuite, keys: ChildKeys): SaCrypto {
-  const { encr, integ } = suite
-  if (encr?.aead) return { kind: 'aead', name: encr.kernelName, key: keys.encr, icvBits: encr.icvBytes * 8 }
-  if (integ !== undefined && integ.kernelName === undefined) throw new Defect(`${integ.name} is not for the kernel`)
-  return {
-    kind: 'separate',
-    ...(encr && { encryption: { name: encr.kernelName, key: keys.encr } }),
-    ...(integ?.kernelName !== undefined &&
-      keys.integ && { integrity: { name: integ.kernelName, key: keys.integ, truncationBits: integ.kernelTruncBits } }),
-  }
-}
-
-function idOf(sa: SaId): SaId {
-  const { protocol, spi, source, destination, mark } = sa
-  return { protocol, spi, source, destination, ...(mark && { mark }) }
-}
-
-function wipe(state: KernelSa): void {
-  const secrets: (Secret | undefined)[] =
-    state.crypto.kind === 'aead' ? [state.crypto.key] : [state.crypto.encryption?.key, state.crypto.integrity?.key]
-  for (const secret of secrets) secret?.[Symbol.dispose]()
 }

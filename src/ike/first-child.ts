@@ -11,7 +11,8 @@
  *   HDR, SK {D}  -->
  *                      <--  HDR, SK {D}
  */
-import { type ChildSa, reqidKey } from './child-sa.ts'
+import { reqidKey } from './child-policies.ts'
+import type { ChildSa } from './child-sa.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { closeChildSa } from './initiation.ts'
 

@@ -2,7 +2,7 @@
 import type { ChildConfig, Connection } from '../config/connection.ts'
 import type { KernelPolicy, KernelRoute } from '../kernel/operations.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
-import { policiesOf, reqidKey, routesFor } from './child-sa.ts'
+import { policiesOf, reqidKey, routesFor } from './child-policies.ts'
 import type { Core } from './core.ts'
 import { LocalFailure } from './errors.ts'
 import { kernel, run, type Script } from './script.ts'

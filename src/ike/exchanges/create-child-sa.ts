@@ -24,16 +24,8 @@ import type {
   TSrPayload,
 } from '../../wire/payloads/index.ts'
 import { shape } from '../../wire/shape.ts'
-import {
-  announceUp,
-  childRules,
-  conclude,
-  DeletedByPeer,
-  draft,
-  grant,
-  proposalsOf,
-  reserveSpi,
-} from '../child-negotiation.ts'
+import { childRules, proposalsOf } from '../child-choice.ts'
+import { announceUp, conclude, DeletedByPeer, draft, grant } from '../child-negotiation.ts'
 import type { ChildPlan } from '../child-plan.ts'
 import { mayCreateChild, type Nonces } from '../collisions.ts'
 import { assert, ExchangeTimeout, PeerRefused, Refusal } from '../errors.ts'
@@ -42,6 +34,7 @@ import type { JobResults } from '../job.ts'
 import { refuseCritical } from '../messages.ts'
 import { find } from '../notifies.ts'
 import { accepted, type SelectionRules, select, transformOf } from '../proposals.ts'
+import { reserveSpi } from '../reserved-spi.ts'
 import { type Received, request, run, type Script } from '../script.ts'
 import { deleteChild } from './delete.ts'
 import * as followUps from './ike-followup-ke.ts'

@@ -19,17 +19,8 @@ import type {
   TSiPayload,
   TSrPayload,
 } from '../../wire/payloads/index.ts'
-import {
-  announceUp,
-  childRules,
-  conclude,
-  DeletedByPeer,
-  draft,
-  grant,
-  hex,
-  proposalsOf,
-  reserveSpi,
-} from '../child-negotiation.ts'
+import { childRules, proposalsOf } from '../child-choice.ts'
+import { announceUp, conclude, DeletedByPeer, draft, grant, hex } from '../child-negotiation.ts'
 import { ChildPlan } from '../child-plan.ts'
 import type { ChildSa } from '../child-sa.ts'
 import { loser, mayCreateChild, mayRekeyChild } from '../collisions.ts'
@@ -37,6 +28,7 @@ import { assert, LocalFailure, PeerRefused, Refusal } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { closeChildSa, createChild } from '../initiation.ts'
 import { errorIn } from '../notifies.ts'
+import { reserveSpi } from '../reserved-spi.ts'
 import type { Script } from '../script.ts'
 import { ikeSaView } from '../views.ts'
 import { answerKeyExchange, exchange } from './create-child-sa.ts'
