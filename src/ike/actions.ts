@@ -68,8 +68,8 @@ export function endedWith(sa: IkeSa): Ended[] {
   for (const child of sa.children.values()) {
     if (isWanted(child)) configs.set(child.name, child.config)
   }
-  for (const task of [sa.activeTask, ...sa.queuedTasks]) {
-    const config = connection.children.find(({ name }) => name === task?.child)
+  for (const task of [...sa.activeTasks, ...sa.queuedTasks]) {
+    const config = connection.children.find(({ name }) => name === task.child)
     if (config !== undefined && mustStayUp(connection, config)) configs.set(config.name, config)
   }
   return [...configs.values()].flatMap((config) => endedChild(sa, config) ?? [])

@@ -16,9 +16,9 @@ import {
   mayRekeyIkeSa,
   type Outcome,
 } from './collisions.ts'
-import type { Task } from './dialogue.ts'
 import { Refusal } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
+import type { Task } from './tasks.ts'
 import type { ChildSaState, IkeSaState } from './view.ts'
 
 // RFC 7296 §2.25.1, sentence by sentence.
@@ -87,9 +87,13 @@ function child(state: ChildSaState, deleteSent = false, following = false): Chil
   return { state, deleteSent, followUps: { ours: following, theirs: undefined }, name: 'net', uniqueId: 1 } as ChildSa
 }
 
-function ikeSa(state: IkeSaState, names: readonly string[] = [], following = false): IkeSa {
-  const activeTask = names.length > 0 ? ({ names } as Task) : undefined
-  return { state, activeTask, followUps: { ours: following, theirs: undefined } } as IkeSa
+function ikeSa(
+  state: IkeSaState,
+  names: readonly string[] = [],
+  following = false,
+): Pick<IkeSa, 'state' | 'activeTasks' | 'followUps'> {
+  const activeTasks = names.length > 0 ? [{ names } as Task] : []
+  return { state, activeTasks, followUps: { ours: following, theirs: undefined } }
 }
 
 const unknown = new Refusal(44, 'not found')
@@ -137,7 +141,7 @@ test('which row a Child SA is in, and what its rekeyer is told', () => {
 })
 
 test('which row an IKE SA is in, and what the peer is told that creates a child or rekeys it', () => {
-  const rows: readonly [IkeSa, IkeSituation, number | undefined, number | undefined][] = [
+  const rows: readonly [Parameters<typeof ikeSituation>[0], IkeSituation, number | undefined, number | undefined][] = [
     [ikeSa('ESTABLISHED'), 'established', undefined, undefined],
     [ikeSa('ESTABLISHED', ['IKE_DPD']), 'established', undefined, undefined],
     [ikeSa('ESTABLISHED', ['CHILD_CREATE']), 'changing a child', undefined, 43],

@@ -139,12 +139,16 @@ const childRows: Readonly<Record<Exclude<ChildSaState, 'DELETED'>, ChildSituatio
   DESTROYING: 'closing',
 }
 
+/** What the tables have to know of an IKE SA. */
+type Busy = Pick<IkeSa, 'state' | 'activeTasks' | 'followUps'>
+
 /** The row of `ikeCollisions` for an IKE SA. */
-export function ikeSituation(sa: Pick<IkeSa, 'state' | 'activeTask' | 'followUps'>): IkeSituation {
+export function ikeSituation(sa: Busy): IkeSituation {
   const row = ikeRows[sa.state]
   if (row === 'rekeying' && sa.followUps.ours) return 'rekeying on'
-  const { activeTask } = sa
-  const changing = activeTask?.child !== undefined || activeTask?.names.some((name) => name.startsWith('CHILD_'))
+  const changing = sa.activeTasks.some(
+    ({ child, names }) => child !== undefined || names.some((name) => name.startsWith('CHILD_')),
+  )
   return row === 'established' && changing ? 'changing a child' : row
 }
 
@@ -162,7 +166,7 @@ const ikeRows: Readonly<Record<IkeSaState, IkeSituation>> = {
  * May the peer create or rekey a child now?
  * @throws Refusal TEMPORARY_FAILURE
  */
-export function mayCreateChild(sa: IkeSa): void {
+export function mayCreateChild(sa: Busy): void {
   const situation = ikeSituation(sa)
   if (ikeCollisions[situation]['create or rekey a child'] !== 'as usual')
     throw temporarily(`the IKE_SA is ${situation}`)
@@ -172,8 +176,8 @@ export function mayCreateChild(sa: IkeSa): void {
  * May the peer rekey this child now? `unknown` is thrown for one that we do not have.
  * @throws Refusal TEMPORARY_FAILURE or CHILD_SA_NOT_FOUND
  */
-export function mayRekeyChild(sa: Pick<IkeSa, 'activeTask'>, child: ChildSa | undefined, unknown: Refusal): void {
-  const making = sa.activeTask?.names.some((name) => name === 'CHILD_CREATE' || name === 'CHILD_REKEY') ?? false
+export function mayRekeyChild(sa: Pick<IkeSa, 'activeTasks'>, child: ChildSa | undefined, unknown: Refusal): void {
+  const making = sa.activeTasks.some(({ names }) => names.includes('CHILD_CREATE') || names.includes('CHILD_REKEY'))
   const situation = childSituation(child, making)
   switch (childCollisions[situation].rekey) {
     case 'CHILD_SA_NOT_FOUND':
@@ -188,7 +192,7 @@ export function mayRekeyChild(sa: Pick<IkeSa, 'activeTask'>, child: ChildSa | un
  * May the peer rekey the IKE SA now?
  * @throws Refusal TEMPORARY_FAILURE
  */
-export function mayRekeyIkeSa(sa: IkeSa): void {
+export function mayRekeyIkeSa(sa: Busy): void {
   const situation = ikeSituation(sa)
   if (ikeCollisions[situation].rekey === 'as usual') return
   throw temporarily(`the IKE_SA is ${situation}`)

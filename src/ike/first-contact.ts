@@ -121,7 +121,7 @@ function missingChildren(redundant: IkeSa, staying: IkeSa): ChildPlan['config'][
 
 /** The children by their names, with their selectors if they are up. */
 function childrenOf(sa: IkeSa): Map<string, string | undefined> {
-  const begun = [sa.activeTask, ...sa.queuedTasks].flatMap((task) => task?.child ?? [])
+  const begun = [...sa.activeTasks, ...sa.queuedTasks].flatMap((task) => task.child ?? [])
   const up = [...sa.children.values()].filter(({ leaving }) => !leaving)
   return new Map([
     ...begun.map((name) => [name, undefined] as const),

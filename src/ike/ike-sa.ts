@@ -8,7 +8,7 @@ import { endIkeSa } from './actions.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { AnsweredRekey, FollowUps } from './collisions.ts'
 import { type Core, initRequestKey } from './core.ts'
-import { Dialogue, type Task } from './dialogue.ts'
+import { Dialogue } from './dialogue.ts'
 import { ikeDelete } from './exchanges/delete.ts'
 import { sendOnSuccessor } from './exchanges/rekey-child-sa.ts'
 import { watch } from './liveness.ts'
@@ -16,6 +16,7 @@ import type { Mobike } from './mobike.ts'
 import { type NatState, noNat } from './nat.ts'
 import type { Selected } from './proposals.ts'
 import { moveChildren } from './relocation.ts'
+import type { Task } from './tasks.ts'
 import type { Timer } from './timers.ts'
 import type { IkeSaState } from './view.ts'
 import { ikeSaView } from './views.ts'
@@ -183,8 +184,8 @@ export class IkeSa {
     return this.dialogue.queuedTasks
   }
 
-  get activeTask(): Task | undefined {
-    return this.dialogue.activeTask
+  get activeTasks(): readonly Task[] {
+    return this.dialogue.activeTasks
   }
 
   /** Takes back all work that has not begun. */
@@ -382,8 +383,7 @@ export class IkeSa {
     passAddresses(old, this)
     for (const child of this.children.values()) child.owner = this
     this.closing ||= old.closing
-    const unfinished = old.activeTask?.remains?.()
-    if (unfinished !== undefined) this.enqueue(unfinished)
+    for (const { remains } of old.activeTasks) if (remains !== undefined) this.enqueue(remains())
     for (const task of old.dialogue.takeQueue()) this.enqueue(task)
   }
 

@@ -25,7 +25,7 @@ export function initiate(core: Core, connection: Connection, plan: ChildPlan, re
   const existing = [...sa.children.values()].find(
     ({ name, state, leaving }) => name === config.name && (state === 'INSTALLED' || state === 'REKEYING') && !leaving,
   )
-  const queued = [sa.activeTask, ...sa.queuedTasks].some((task) => task?.child === config.name)
+  const queued = [...sa.activeTasks, ...sa.queuedTasks].some((task) => task.child === config.name)
   if (existing !== undefined || queued) {
     const other = existing === undefined ? 'a CHILD_SA that is being created' : `{${existing.uniqueId}}`
     const message = `not establishing CHILD_SA ${config.name} due to existing duplicate ${other}`
@@ -139,6 +139,7 @@ export function closeChildSa(
   if (why === 'expired' && child.state === 'INSTALLED') child.state = 'DELETING'
   sa.enqueue({
     names: ['CHILD_DELETE'],
+    changes: child.name,
     script: (owner) => closeChild(owner, child, why === 'expired'),
     done: () => ended(true),
     failed: (error, owner) => {

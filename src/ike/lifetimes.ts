@@ -56,6 +56,7 @@ export function rekey(sa: IkeSa): void {
 export function rekeyChild(sa: IkeSa, child: ChildSa): void {
   sa.enqueue({
     names: ['CHILD_REKEY'],
+    changes: child.name,
     script: (owner) => rekeyChildSa(owner, child),
     failed: (error, owner) =>
       again(owner, error, 'CHILD_SA', (ms) => {

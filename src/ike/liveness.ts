@@ -44,8 +44,7 @@ function scheduleKeepalive(sa: IkeSa, inMs: number, intervalMs: number): void {
 function scheduleCheck(sa: IkeSa, inMs: number, delayMs: number): void {
   sa.after(inMs, () => {
     const next = (ms: number): void => scheduleCheck(sa, ms, delayMs)
-    if (sa.state !== 'ESTABLISHED' || sa.dialogue.ours.outstanding !== undefined || sa.mobike?.stale)
-      return next(delayMs)
+    if (sa.state !== 'ESTABLISHED' || sa.dialogue.outstanding.length > 0 || sa.mobike?.stale) return next(delayMs)
     sa.enqueue({
       names: ['IKE_DPD'],
       *script(owner) {

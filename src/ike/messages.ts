@@ -160,6 +160,22 @@ export function open(sa: IkeSa, header: Header, bytes: Uint8Array, reassembly: R
   }
 }
 
+/** As `open`; what does not count is logged and counted, and undefined. */
+export function openCounted(
+  sa: IkeSa,
+  header: Header,
+  bytes: Uint8Array,
+  reassembly: Reassembly | undefined,
+): Readable | undefined {
+  const opened = open(sa, header, bytes, reassembly)
+  if (opened.kind === 'dropped') {
+    if (opened.forged) sa.core.drops.forged++
+    sa.core.log('ENC', 1, opened.reason, sa)
+    return undefined
+  }
+  return opened.kind === 'incomplete' ? undefined : opened
+}
+
 /** The log line for a message of ours. */
 export function logGenerating(
   sa: IkeSa,

@@ -131,8 +131,8 @@ function whereTo({ connection, remote }: IkeSa): string | undefined {
 
 function isBusy(sa: IkeSa): boolean {
   if ([...sa.children.values()].some(({ state }) => state === 'REKEYING')) return true
-  return [sa.activeTask, ...sa.queuedTasks].some(
-    (task) => task?.child !== undefined || task?.names.includes('IKE_REKEY'),
+  return [...sa.activeTasks, ...sa.queuedTasks].some(
+    ({ child, names }) => child !== undefined || names.includes('IKE_REKEY'),
   )
 }
 

@@ -9,13 +9,13 @@ import { NOTIFY } from '../wire/numbers.ts'
 import type { NPayload } from '../wire/payloads/index.ts'
 import { endedWith } from './actions.ts'
 import type { Core } from './core.ts'
-import type { Task } from './dialogue.ts'
 import { announce, checkRoutability, detection, initiate } from './exchanges/update-sa-addresses.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { peerLost } from './initiation.ts'
 import { additionalAddresses, addressesIn, ownAddresses } from './mobike.ts'
 import { find } from './notifies.ts'
 import { kernel, type Received, type Script } from './script.ts'
+import type { Task } from './tasks.ts'
 
 /** Addresses, links or routes of this host have changed. */
 export function roam(core: Core): void {
@@ -76,8 +76,8 @@ export function changePath(sa: IkeSa, paths?: readonly Path[]): void {
 /** §3.5: what has not been answered is sent again with the new addresses. */
 function resend(sa: IkeSa, paths: readonly Path[] | undefined): void {
   const { core } = sa
-  const waiting = sa.dialogue.ours.outstanding
-  if (waiting === undefined) return
+  const waiting = sa.dialogue.outstanding
+  if (waiting.length === 0) return
   if (paths !== undefined) {
     sa.dialogue.probe(paths)
     return
@@ -85,7 +85,8 @@ function resend(sa: IkeSa, paths: readonly Path[] | undefined): void {
   core.spawn(
     pathsToPeer(sa),
     (found) => {
-      if (sa.dialogue.ours.outstanding === waiting && found.length > 0) sa.dialogue.probe(found)
+      const still = sa.dialogue.outstanding.some((request) => waiting.includes(request))
+      if (still && found.length > 0) sa.dialogue.probe(found)
     },
     (error) => core.log('KNL', 1, error.message, sa, 'error'),
   )
@@ -163,7 +164,7 @@ const verifyTask: Task = { ...common, script: checkRoutability, remains: () => v
 function enqueue(sa: IkeSa, wanted: Task): void {
   if (sa.queuedTasks.includes(wanted)) return
   const startsOver = wanted === changeTask || wanted === verifyTask
-  if (startsOver && sa.activeTask === wanted) return
+  if (startsOver && sa.activeTasks.includes(wanted)) return
   sa.enqueue(wanted)
 }
 

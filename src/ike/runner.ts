@@ -18,6 +18,8 @@ export interface Performer {
   reply(waiter: Waiter, effect: ReplyEffect): void
   run(waiter: Waiter, effect: RunEffect): void
   sleep(waiter: Waiter, effect: SleepEffect): void
+  /** Goes around each step of a script, if somebody has to know whose step it is. */
+  around?<R>(waiter: Waiter, advance: () => R): R
 }
 
 /** A script that runs. It is always waiting for exactly one thing, has ended, or is being stepped right now. */
@@ -73,7 +75,7 @@ export class Process<T> implements Waiter {
     this.#state = 'running'
     let result: IteratorResult<Effect, T>
     try {
-      result = advance()
+      result = this.#performer.around?.(this, advance) ?? advance()
     } catch (error) {
       const wasEnded = this.#ended()
       this.#state = 'ended'

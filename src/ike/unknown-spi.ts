@@ -107,7 +107,7 @@ function hintIn(bytes: Uint8Array): number | undefined {
 
 /** Asks the peer, unless it is being asked already. */
 function check(sa: IkeSa): void {
-  if (sa.dialogue.ours.outstanding !== undefined || sa.activeTask !== undefined) return
+  if (sa.dialogue.outstanding.length > 0 || sa.activeTasks.length > 0) return
   sa.core.log('IKE', 1, 'sending DPD request', sa)
   sa.enqueue({
     names: ['IKE_DPD'],

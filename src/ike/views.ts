@@ -46,8 +46,8 @@ export function ikeSaView(
     localVips: [...sa.virtualIps.local],
     remoteVips: sa.virtualIps.remote,
     tasksQueued: sa.queuedTasks.flatMap(({ names }) => names),
-    tasksActive: sa.activeTask?.names ?? [],
-    tasksPassive: [...passiveTasks(sa.dialogue.respondingTo), ...sa.dialogue.asideTasks],
+    tasksActive: sa.activeTasks.flatMap(({ names }) => names),
+    tasksPassive: [...sa.dialogue.respondingTo.flatMap(passiveTasks), ...sa.dialogue.asideTasks],
     children: [...children].map((child) => childSaView(sa, child, usage.get(child))),
   }
 }
@@ -105,7 +105,7 @@ function childProposalView(child: ChildSa): ProposalView {
 }
 
 /** charon's task names while a request of the peer is being answered. */
-function passiveTasks(exchange: number | undefined): readonly string[] {
+function passiveTasks(exchange: number): readonly string[] {
   switch (exchange) {
     case EXCHANGE.IKE_SA_INIT:
     case EXCHANGE.IKE_AUTH:

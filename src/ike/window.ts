@@ -1,58 +1,99 @@
 /**
- * The two message windows of an IKE SA (RFC 7296 §2.1 to §2.3): requests of ours that wait for a response and are
- * retransmitted, and requests of the peer, each answered once and from the cache ever after. Both have size 1.
+ * The two message windows of an IKE SA (RFC 7296 §2.1 to §2.3): requests of ours that wait for a response, and requests
+ * of the peer, each answered once and from the cache ever after. Both have size 1 until SET_WINDOW_SIZE says more; they
+ * never shrink.
  */
 import type { CoreSettings } from '../config/daemon-settings.ts'
-import type { Timer } from './timers.ts'
 
-/** A request of ours on its way. */
-export interface Outstanding {
-  readonly messageId: number
-  readonly exchange: number
-  /** Datagrams: one, or all fragments. They are sent again unchanged. */
-  readonly datagrams: readonly Uint8Array[]
-  /** How often it has been sent. */
-  sent: number
-  timer: Timer | undefined
-}
+/** More than this is neither announced nor made use of. */
+export const largestWindow = 32
 
-/** Our requests: the next message ID and what is outstanding. */
+/** Our requests: which message IDs are on their way, and whether one more may follow. */
 export class RequestWindow {
   nextId = 0
-  outstanding: Outstanding | undefined
+  #size = 1
+  readonly #outstanding = new Set<number>()
 
-  /** Ends the outstanding request, answered or not. */
-  close(): void {
-    this.outstanding?.timer?.clear()
-    this.outstanding = undefined
+  /** How many requests the peer takes at once. */
+  get size(): number {
+    return this.#size
+  }
+
+  grow(size: number): void {
+    this.#size = Math.max(this.#size, Math.min(size, largestWindow))
+  }
+
+  /** §2.3: request X may go out when the responses to all requests up to X - size are in. */
+  get isOpen(): boolean {
+    const oldest = Math.min(this.nextId, ...this.#outstanding)
+    return this.nextId < oldest + this.#size
+  }
+
+  begin(messageId: number): void {
+    this.nextId = messageId + 1
+    this.#outstanding.add(messageId)
+  }
+
+  /** The request has been answered, or nobody waits for its answer any more. */
+  end(messageId: number): void {
+    this.#outstanding.delete(messageId)
   }
 }
 
 /** What to do with a request of the peer that has a certain message ID. */
 export type Verdict = 'new' | 'retransmission' | 'in-progress' | 'outside'
 
-/** The peer's requests: the ID expected next, and the answer to the one before. */
+/** The peer's requests: which may come, which are being worked on, and the answers to the last ones. */
 export class ResponseWindow {
-  expected = 0
-  /** The request `expected` has come and is being worked on. */
-  busy = false
-  #cached: readonly Uint8Array[] = []
+  #size = 1
+  #expected = 0
+  #newest = -1
+  readonly #inProgress = new Set<number>()
+  readonly #answers = new Map<number, readonly Uint8Array[]>()
+
+  /** The lowest message ID that has not been answered. */
+  get expected(): number {
+    return this.#expected
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  grow(size: number): void {
+    this.#size = Math.max(this.#size, Math.min(size, largestWindow))
+  }
 
   verdict(messageId: number): Verdict {
-    if (messageId === this.expected) return this.busy ? 'in-progress' : 'new'
-    if (messageId === this.expected - 1 && this.#cached.length > 0) return 'retransmission'
-    return 'outside'
+    if (this.#answers.has(messageId)) return 'retransmission'
+    if (this.#inProgress.has(messageId)) return 'in-progress'
+    return this.#expected <= messageId && messageId < this.#expected + this.#size ? 'new' : 'outside'
   }
 
-  /** The answer to the request before `expected`, to be sent again. */
-  get cached(): readonly Uint8Array[] {
-    return this.#cached
+  /** A request has come and is being worked on. Returns whether none with a higher ID has come before. */
+  begin(messageId: number): boolean {
+    this.#inProgress.add(messageId)
+    const newest = messageId > this.#newest
+    if (newest) this.#newest = messageId
+    return newest
   }
 
-  answered(datagrams: readonly Uint8Array[]): void {
-    this.#cached = datagrams
-    this.expected++
-    this.busy = false
+  /** The request gets no answer: it may come again. */
+  forget(messageId: number): void {
+    this.#inProgress.delete(messageId)
+  }
+
+  /** §2.3: as many answers are kept as the window is wide, besides those to requests that overtook an earlier one. */
+  answered(messageId: number, datagrams: readonly Uint8Array[]): void {
+    this.#inProgress.delete(messageId)
+    this.#answers.set(messageId, datagrams)
+    while (this.#answers.has(this.#expected)) this.#expected++
+    for (const id of this.#answers.keys()) if (id < this.#expected - this.#size) this.#answers.delete(id)
+  }
+
+  /** The answer that was given, to be sent again. */
+  cached(messageId: number): readonly Uint8Array[] {
+    return this.#answers.get(messageId) ?? []
   }
 }
 

@@ -37,7 +37,7 @@ export function* initiate(sa: IkeSa): Script<void> {
     const pair = yield* run({ kind: 'key-exchange-generate', method }, (late) => late.private[Symbol.dispose]())
     held.use(pair.private)
     const payloads: Payload[] = [{ type: 'KE', method, data: pair.public }]
-    const messageId = sa.dialogue.ours.nextId
+    const messageId = sa.dialogue.nextId
     const response = yield* request(EXCHANGE.IKE_INTERMEDIATE, payloads)
     const { KE, N } = responseShape(response.payloads)
     const refused = errorIn(N)

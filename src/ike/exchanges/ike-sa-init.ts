@@ -220,8 +220,7 @@ export function admit(core: Core, header: Header, bytes: Uint8Array, local: Endp
   core.log('IKE', 0, `${remote.address} is initiating IKE_SA ${sa.name}`, sa)
   core.log('CFG', 1, `selected proposal: ${formatProposal(chosen)}`, sa)
   const received = { exchange: header.exchange, messageId: 0, payloads: decodeMessage(bytes).payloads, bytes }
-  sa.dialogue.theirs.busy = true
-  sa.dialogue.respond(EXCHANGE.IKE_SA_INIT, received)
+  sa.dialogue.begin(received)
 }
 
 /** As responder: exchanges keys and answers. What was stateless about it has happened in `admit`. */
