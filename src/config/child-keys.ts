@@ -131,7 +131,7 @@ export const childKeys: KeyTable<ChildDraft> = {
     default: 'out',
   }),
   icmp: field('icmp', parseBool, { ...bool('no'), support: 'kept' }),
-  sha256_96: field('sha256_96', parseBool, { ...bool('no'), support: 'kept' }),
+  sha256_96: field('sha256_96', parseBool, bool('no')),
   label: field('label', (text) => text, { syntax: 'security label', default: '', support: 'kept' }),
   label_mode: field('labelMode', parseKeywordOf(['system', 'simple', 'selinux']), {
     syntax: 'system, simple, selinux',

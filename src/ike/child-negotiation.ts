@@ -90,7 +90,7 @@ export function draft(sa: IkeSa, plan: ChildPlan, spi: ReservedSpi, withoutKeyEx
   const spiField = spiBytes32(spi.spi)
   const proposal: Payload[] = [
     ...(old === undefined ? [] : [rekeyNotify(old)]),
-    ...(transport ? [notify(NOTIFY.USE_TRANSPORT_MODE)] : []),
+    ...modeNotifies(transport),
     { type: 'SA', proposals: proposals.map((p, i) => proposalOf(p, i + 1, spiField, withoutKeyExchange)) },
   ]
   const selectors: Payload[] = [
@@ -154,7 +154,7 @@ export function* conclude(
       'peer declined transport mode, no CHILD_SA built: set mode = tunnel, or transport on both sides',
     )
   }
-  const agreement = agree(selected, transport ? 'transport' : 'tunnel', localTs, remoteTs)
+  const agreement = agree(selected, N, transport ? 'transport' : 'tunnel', localTs, remoteTs)
   const child = yield* establish(sa, {
     ...(draft.old && { old: draft.old }),
     uniqueId: draft.uniqueId,
@@ -197,11 +197,11 @@ export function* grant(
   const choice = choose(sa, offer, withoutKeyExchange, old)
   const { config, selected, localTs, remoteTs } = choice
   const transport = config.mode === 'transport' && has(offer.N, NOTIFY.USE_TRANSPORT_MODE)
-  const agreement = agree(selected, transport ? 'transport' : 'tunnel', localTs, remoteTs)
+  const agreement = agree(selected, offer.N, transport ? 'transport' : 'tunnel', localTs, remoteTs)
   using spi = yield* reserveSpi(sa, agreement.suite.protocol)
   const uniqueId = sa.core.nextChildId()
   const proposal: Payload[] = [
-    ...(transport ? [notify(NOTIFY.USE_TRANSPORT_MODE)] : []),
+    ...modeNotifies(transport),
     { type: 'SA', proposals: [proposalOf(selected, selected.number, spiBytes32(spi.spi), withoutKeyExchange)] },
   ]
   const selectors: Payload[] = [
@@ -311,13 +311,21 @@ function rekeyNotify(old: ChildSa): NPayload {
   }
 }
 
+/** @param N what the peer says beside its SA payload */
 function agree(
   selected: Selected,
+  N: readonly NPayload[],
   mode: SaMode,
   localTs: readonly AddressSelector[],
   remoteTs: readonly AddressSelector[],
 ): ChildAgreement {
-  return { selected, suite: childSuiteOf(selected), mode, localTs, remoteTs }
+  const tfc = !has(N, NOTIFY.ESP_TFC_PADDING_NOT_SUPPORTED)
+  return { selected, suite: childSuiteOf(selected), mode, localTs, remoteTs, tfc }
+}
+
+/** What we say of the mode: whoever receives in transport mode cannot tell padding from payload (RFC 4303 §2.7). */
+function modeNotifies(transport: boolean): Payload[] {
+  return transport ? [notify(NOTIFY.USE_TRANSPORT_MODE), notify(NOTIFY.ESP_TFC_PADDING_NOT_SUPPORTED)] : []
 }
 
 /** What the operator should compare when the peer refused. */

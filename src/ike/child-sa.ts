@@ -23,6 +23,8 @@ export interface ChildAgreement {
   readonly mode: SaMode
   readonly localTs: readonly AddressSelector[]
   readonly remoteTs: readonly AddressSelector[]
+  /** The peer takes packets with padding for traffic flow confidentiality (RFC 4303 §2.7). */
+  readonly tfc: boolean
 }
 
 export class ChildSa {

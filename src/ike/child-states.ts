@@ -4,6 +4,7 @@ import type { ChildKeys } from '../crypto/keys.ts'
 import type { Secret } from '../crypto/secret.ts'
 import type { KernelSa, KernelSelector, SaCrypto, SaId, SaLimits } from '../kernel/operations.ts'
 import type { Path } from '../wire/endpoint.ts'
+import { INTEG } from '../wire/numbers.ts'
 import { plainMark, plainNumber } from './child-policies.ts'
 import type { ChildAgreement, ChildSa } from './child-sa.ts'
 import type { Core } from './core.ts'
@@ -61,8 +62,8 @@ export function kernelSas(
     copyEcn: config.copyEcn,
     copyDscp: config.copyDscp,
     ...(config.hwOffload !== 'no' && { hwOffload: config.hwOffload }),
-    ...(typeof config.tfcPadding === 'number' && config.tfcPadding > 0 && { tfcPadding: config.tfcPadding }),
   }
+  const tfcPadding = config.tfcPadding === 'mtu' ? padToMtu : config.tfcPadding
   const selectorOf = (direction: KernelSa['direction']) => {
     const selector = mode === 'transport' ? stateSelector(agreement, direction) : undefined
     return selector && { selector }
@@ -80,7 +81,7 @@ export function kernelSas(
       spi: child.spiIn,
       source: remote.address,
       destination: local.address,
-      crypto: saCrypto(suite, keys.theirs),
+      crypto: saCrypto(suite, keys.theirs, config),
       replayWindow: config.replayWindow ?? sa.core.settings.replayWindow,
       ...selectorOf('in'),
       ...(encapsulated && { encapsulation: { sourcePort: remote.port, destinationPort: local.port } }),
@@ -94,13 +95,15 @@ export function kernelSas(
       spi: child.spiOut,
       source: local.address,
       destination: remote.address,
-      crypto: saCrypto(suite, keys.ours),
+      crypto: saCrypto(suite, keys.ours, config),
       replayWindow: suite.esn ? (config.replayWindow ?? sa.core.settings.replayWindow) : 0,
       ...selectorOf('out'),
       ...(encapsulated && { encapsulation: { sourcePort: local.port, destinationPort: remote.port } }),
       ...(markOut && { mark: markOut }),
       ...(setMarkOut && { outputMark: setMarkOut }),
       ...(ifIdOut !== undefined && { ifId: ifIdOut }),
+      // In transport mode nothing tells where a packet ends and its padding begins.
+      ...(tfcPadding > 0 && agreement.tfc && mode === 'tunnel' && protocol === 'ESP' && { tfcPadding }),
     },
   }
 }
@@ -147,14 +150,19 @@ function stateSelector(
     : kernelSelector(pair.remote, pair.local, pair.protocol)
 }
 
-function saCrypto(suite: ChildSuite, keys: ChildKeys): SaCrypto {
+/** The kernel pads no further than the path takes. */
+const padToMtu = 0xffff_ffff
+
+function saCrypto(suite: ChildSuite, keys: ChildKeys, config: ChildConfig): SaCrypto {
   const { encr, integ } = suite
   if (encr?.aead) return { kind: 'aead', name: encr.kernelName, key: keys.encr, icvBits: encr.icvBytes * 8 }
   if (integ !== undefined && integ.kernelName === undefined) throw new Defect(`${integ.name} is not for the kernel`)
+  // The drafts of RFC 4868 cut this one to 96 bits. It is not negotiated: both ends have to be told.
+  const truncationBits = config.sha256_96 && integ?.id === INTEG.HMAC_SHA2_256_128 ? 96 : (integ?.kernelTruncBits ?? 0)
   return {
     kind: 'separate',
     ...(encr && { encryption: { name: encr.kernelName, key: keys.encr } }),
     ...(integ?.kernelName !== undefined &&
-      keys.integ && { integrity: { name: integ.kernelName, key: keys.integ, truncationBits: integ.kernelTruncBits } }),
+      keys.integ && { integrity: { name: integ.kernelName, key: keys.integ, truncationBits } }),
   }
 }

@@ -111,6 +111,7 @@ export function validState(operation: KernelOperation['kind'], sa: KernelSa, now
       refuse('a transport selector of the other family')
     }
   }
+  if (sa.tfcPadding && (sa.protocol === 'AH' || sa.mode !== 'tunnel')) refuse('TFC padding outside of an ESP tunnel')
   if (sa.encapsulation !== undefined && sa.protocol === 'AH') refuse('AH in UDP')
   const { protocol, spi, source, destination } = sa
   return {

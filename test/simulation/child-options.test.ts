@@ -1,0 +1,83 @@
+/** What a child's configuration asks of its states: padding for traffic flow confidentiality, and a shorter ICV. */
+import assert from 'node:assert/strict'
+import { ENCR, INTEG } from '../../src/wire/numbers.ts'
+import { encr, espProposal, integ } from './connection.ts'
+import { carries, installed, saidToPeer, sameSingleChild } from './expect.ts'
+import type { Host } from './host.ts'
+import { established, pair } from './pair.ts'
+import { rekey, stillWorks } from './rekey.ts'
+import { scenario } from './scenario.ts'
+
+/** What the host's states pad to, by direction. */
+function padding(host: Host, direction: 'in' | 'out'): (number | undefined)[] {
+  return installed(host)
+    .filter(({ sa }) => sa?.direction === direction)
+    .map(({ sa }) => sa?.tfcPadding)
+}
+
+/** Each side pads what it sends, if it wants to; Linux takes padded packets in tunnel mode without being asked. */
+scenario('tfc_padding on one side only, and after a rekeying', () => {
+  const world = established({ left: { child: { tfcPadding: 1200 } } })
+  assert.deepEqual([padding(world.left, 'out'), padding(world.left, 'in')], [[1200], [undefined]])
+  assert.deepEqual(padding(world.right, 'out'), [undefined])
+  rekey(world.left, 'child')
+  world.wait(6)
+  assert.deepEqual(padding(world.left, 'out'), [1200])
+  stillWorks(world)
+})
+
+scenario('tfc_padding = mtu: as far as the path takes', () => {
+  const world = established({ right: { child: { tfcPadding: 'mtu' } } })
+  assert.deepEqual(padding(world.right, 'out'), [0xffff_ffff])
+})
+
+/**
+ *   HDR, SK {..., N(USE_TRANSPORT_MODE), N(ESP_TFC_PADDING_NOT_SUPPORTED), SA, TSi, TSr}  -->
+ *                      <--  HDR, SK {..., N(USE_TRANSPORT_MODE), N(ESP_TFC_PADDING_NOT_SUPPORTED), SA, TSi, TSr}
+ */
+scenario('in transport mode nobody pads, and both say that they could not take it', () => {
+  const world = established({ mode: 'transport', child: { tfcPadding: 1200 } })
+  for (const host of world.hosts) {
+    saidToPeer(host, 'N(ESP_TFC_PAD_N)')
+    assert.deepEqual(padding(host, 'out'), [undefined])
+  }
+})
+
+/**
+ *   HDR, SK {..., N(ESP_TFC_PADDING_NOT_SUPPORTED), SA, TSi, TSr}  -->      left would rather have transport mode
+ *                      <--  HDR, SK {..., SA, TSi, TSr}                     right: a tunnel
+ */
+scenario('whoever cannot take padding gets none, in tunnel mode too', () => {
+  const world = pair({ mode: 'transport', right: { child: { mode: 'tunnel', tfcPadding: 1200 } } })
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.deliver(3)
+  assert.deepEqual(
+    installed(world.right).map(({ mode }) => mode),
+    ['tunnel', 'tunnel'],
+  )
+  assert.deepEqual(padding(world.right, 'out'), [undefined])
+})
+
+const cbc = [espProposal([encr(ENCR.AES_CBC, 128), integ(INTEG.HMAC_SHA2_256_128)])]
+
+/** It is not negotiated: both ends have to be told. */
+scenario('sha256_96 cuts the ICV of HMAC-SHA-256 to 96 bits', () => {
+  const world = established({ esp: cbc, child: { sha256_96: true } })
+  for (const { sa } of world.hosts.flatMap(installed)) {
+    assert.ok(sa?.crypto.kind === 'separate')
+    assert.equal(sa.crypto.integrity?.truncationBits, 96)
+  }
+  stillWorks(world)
+})
+
+scenario('sha256_96 on one side only: no packet crosses', () => {
+  const world = pair({ esp: cbc, left: { child: { sha256_96: true } } })
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.settle()
+  for (const host of world.hosts) assert.equal(carries(world, host), 'XfrmInStateProtoError')
+})
+
+scenario('sha256_96 changes no other algorithm', () => {
+  const world = established({ child: { sha256_96: true } })
+  sameSingleChild(world)
+})
