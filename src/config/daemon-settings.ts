@@ -19,6 +19,8 @@ export interface CoreSettings {
   readonly dosProtection: boolean
   readonly initLimitHalfOpen: number
   readonly ikeSaLimit: number
+  /** Child SAs that a peer may have on one IKE SA; 0 is no limit. While one is rekeyed there are two. */
+  readonly childSaLimit: number
   readonly initiatorOnly: boolean
   /** Reauthentication: the new IKE SA is made before the old one is deleted. */
   readonly makeBeforeBreak: boolean
@@ -65,6 +67,7 @@ export const defaultCoreSettings: CoreSettings = {
   dosProtection: true,
   initLimitHalfOpen: 0,
   ikeSaLimit: 0,
+  childSaLimit: 4096,
   initiatorOnly: false,
   makeBeforeBreak: true,
   sendInvalidIkeSpi: true,

@@ -143,6 +143,7 @@ export const coreOptions: Readonly<Record<string, Reader>> = {
   dos_protection: bool('dosProtection'),
   init_limit_half_open: integer('initLimitHalfOpen'),
   ikesa_limit: integer('ikeSaLimit'),
+  child_sa_limit: integer('childSaLimit'),
   initiator_only: bool('initiatorOnly'),
   make_before_break: bool('makeBeforeBreak'),
   send_invalid_ike_spi: bool('sendInvalidIkeSpi'),

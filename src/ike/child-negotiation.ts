@@ -183,7 +183,7 @@ export class DeletedByPeer extends Error {
 /**
  * As responder: chooses a child of the connection, algorithms and selectors, installs, and gives the payloads to
  * answer with. With `followUp` there may be further exchanges before the SA is made.
- * @throws Refusal NO_PROPOSAL_CHOSEN or TS_UNACCEPTABLE, KernelError
+ * @throws Refusal NO_PROPOSAL_CHOSEN, TS_UNACCEPTABLE or NO_ADDITIONAL_SAS, KernelError
  */
 export function* grant(
   sa: IkeSa,
@@ -194,6 +194,7 @@ export function* grant(
   followUp?: (selected: Selected, proposal: readonly Payload[], selectors: readonly Payload[]) => Script<FollowedUp>,
 ): Script<Granted> {
   if (old === undefined) requireRequest(sa)
+  requireRoom(sa)
   const choice = choose(sa, offer, withoutKeyExchange, old)
   const { config, selected, localTs, remoteTs } = choice
   const transport = config.mode === 'transport' && has(offer.N, NOTIFY.USE_TRANSPORT_MODE)
@@ -300,6 +301,18 @@ export function announceUp(sa: IkeSa, child: ChildSa): void {
   settleFirstChild(sa, child)
 }
 
+/**
+ * A peer cannot fill our memory with Child SAs. One that is rekeyed counts as well, for there will be two of it.
+ * @throws Refusal NO_ADDITIONAL_SAS
+ */
+function requireRoom(sa: IkeSa): void {
+  const { childSaLimit } = sa.core.settings
+  const count = [...sa.children.values()].filter(({ state }) => state !== 'DELETED').length
+  if (childSaLimit === 0 || count < childSaLimit) return
+  const message = `the peer has ${count} CHILD_SAs on this IKE_SA, child_sa_limit allows no more`
+  throw new Refusal(NOTIFY.NO_ADDITIONAL_SAS, message)
+}
+
 /** Names the SA to be rekeyed, by the SPI that its rekeyer receives on (RFC 7296 §1.3.3). */
 function rekeyNotify(old: ChildSa): NPayload {
   return {
@@ -333,6 +346,8 @@ function hint(type: number | undefined, draft: Draft, withoutKeyExchange: boolea
   switch (type) {
     case NOTIFY.NO_PROPOSAL_CHOSEN:
       return ` (we proposed ${draft.proposals.map((p) => formatProposal(shown(p, withoutKeyExchange))).join(', ')})`
+    case NOTIFY.NO_ADDITIONAL_SAS:
+      return ': the peer takes no more of them on this IKE_SA'
     case NOTIFY.TS_UNACCEPTABLE:
       return ` (we offered ${formatSelectors(draft.localTs)} === ${formatSelectors(draft.remoteTs)})`
     default:

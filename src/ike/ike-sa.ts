@@ -106,6 +106,8 @@ export class IkeSa {
   closing = false
   /** Another IKE SA is being made in its place (reauthentication.ts). */
   reauthenticating = false
+  /** Since when the peer has put off all that we asked for (put-off.ts). */
+  putOffSinceMs: number | undefined
   /** What has taken its place by rekeying. */
   replacedBy: IkeSa | undefined
   /** The peer's own rekeying of this IKE SA, which we have answered (collisions.ts). */

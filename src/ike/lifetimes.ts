@@ -1,13 +1,24 @@
-/** When an IKE SA is rekeyed, reauthenticated and at last deleted (CHARON 8.3). */
+/**
+ * When an IKE SA is rekeyed, reauthenticated and at last deleted (CHARON 8.3).
+ *
+ * A peer that does not rekey, because it is a minimal one or has as many SAs as it takes, answers
+ *
+ *   HDR, SK {SA, Ni, ...}  -->
+ *                      <--  HDR, SK {N(NO_ADDITIONAL_SAS)}
+ *
+ * Then everything is made from the beginning (RFC 7296 §4), as in a reauthentication.
+ */
 
-import { endedWith, follow } from './actions.ts'
+import { NOTIFY } from '../wire/numbers.ts'
+import { type Ending, endedWith, follow } from './actions.ts'
 import type { ChildSa } from './child-sa.ts'
-import { ExchangeTimeout } from './errors.ts'
+import { ExchangeTimeout, PeerRefused } from './errors.ts'
 import { closeIkeSa } from './exchanges/delete.ts'
 import { initiate as rekeyChildSa } from './exchanges/rekey-child-sa.ts'
 import { initiate as rekeyIkeSa } from './exchanges/rekey-ike-sa.ts'
 import type { IkeSa } from './ike-sa.ts'
-import { scheduleReauthentication } from './reauthentication.ts'
+import { noteOutcome, pauseSeconds } from './put-off.ts'
+import { reauthenticate, scheduleReauthentication } from './reauthentication.ts'
 
 /** Draws the times of an IKE SA that is established now, and sets its timers. */
 export function scheduleLifetime(sa: IkeSa): void {
@@ -35,12 +46,17 @@ export function scheduleLifetime(sa: IkeSa): void {
     core.log('IKE', 1, `maximum IKE_SA lifetime ${seconds}s`, sa)
     sa.after(seconds * 1000, () => {
       core.alert('ike-sa-expired', sa)
-      for (const ended of endedWith(sa)) sa.onDestroy(() => follow(core, ended, 'IKE_SA expired'))
-      sa.closing = true
-      sa.cancelQueued()
-      sa.enqueue({ names: ['IKE_DELETE'], script: closeIkeSa, failed: (_error, owner) => owner.destroy() })
+      closeAndFollow(sa, 'IKE_SA expired')
     })
   }
+}
+
+/** Closes an IKE SA that nobody has asked to be closed; its children become what the ending says. */
+export function closeAndFollow(sa: IkeSa, ending: Ending): void {
+  for (const ended of endedWith(sa)) sa.onDestroy(() => follow(sa.core, ended, ending))
+  sa.closing = true
+  sa.cancelQueued()
+  sa.enqueue({ names: ['IKE_DELETE'], script: closeIkeSa, failed: (_error, owner) => owner.destroy() })
 }
 
 /** Queues the rekeying of an IKE SA; one that fails is tried again soon. */
@@ -48,6 +64,7 @@ export function rekey(sa: IkeSa): void {
   sa.enqueue({
     names: ['IKE_REKEY'],
     script: rekeyIkeSa,
+    done: () => noteOutcome(sa),
     failed: (error, owner) => again(owner, error, 'IKE_SA', (ms) => owner.after(ms, () => rekey(owner))),
   })
 }
@@ -58,6 +75,7 @@ export function rekeyChild(sa: IkeSa, child: ChildSa): void {
     names: ['CHILD_REKEY'],
     changes: child.name,
     script: (owner) => rekeyChildSa(owner, child),
+    done: () => noteOutcome(child.owner),
     failed: (error, owner) =>
       again(owner, error, 'CHILD_SA', (ms) => {
         if (owner.children.has(child.uniqueId)) child.after(owner.core, ms, () => rekeyChild(child.owner, child))
@@ -74,7 +92,14 @@ function again(sa: IkeSa, error: Error | undefined, what: string, retry: (ms: nu
     sa.lost()
     return
   }
-  const seconds = 15 - (Buffer.from(core.random(4)).readUInt32BE() % 11)
+  if (error instanceof PeerRefused && error.notify === NOTIFY.NO_ADDITIONAL_SAS) {
+    core.log('IKE', 1, `${what} rekeying is not possible with this peer, recreating the IKE_SA`, sa)
+    reauthenticate(sa)
+    return
+  }
+  noteOutcome(sa, error)
+  if (sa.closing) return
+  const seconds = pauseSeconds(core)
   core.log('IKE', 1, `${what} rekeying failed, trying again in ${seconds} seconds`, sa)
   retry(seconds * 1000)
 }

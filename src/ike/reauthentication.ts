@@ -21,6 +21,7 @@ import { connect } from './exchanges/connect.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { closeSa, createChild } from './initiation.ts'
 import { find, notify } from './notifies.ts'
+import { pauseSeconds } from './put-off.ts'
 
 /** A peer that asks for it all the time is not obeyed more often. */
 const leastSeconds = 10
@@ -136,10 +137,10 @@ function isBusy(sa: IkeSa): boolean {
   )
 }
 
-/** charon's pause: 15 s minus up to 10 s at random. */
+/** Tries again after a pause. */
 function later(sa: IkeSa, why: string): void {
   const { core } = sa
-  const seconds = 15 - (Buffer.from(core.random(4)).readUInt32BE() % 11)
+  const seconds = pauseSeconds(core)
   core.log('IKE', 1, `${why}, trying again in ${seconds} seconds`, sa)
   sa.after(seconds * 1000, () => reauthenticate(sa))
 }

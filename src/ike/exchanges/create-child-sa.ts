@@ -34,6 +34,7 @@ import type { JobResults } from '../job.ts'
 import { refuseCritical } from '../messages.ts'
 import { find } from '../notifies.ts'
 import { accepted, type SelectionRules, select, transformOf } from '../proposals.ts'
+import { createLater, isPutOff, noteOutcome } from '../put-off.ts'
 import { reserveSpi } from '../reserved-spi.ts'
 import { type Received, request, run, type Script } from '../script.ts'
 import { deleteChild } from './delete.ts'
@@ -60,12 +61,15 @@ export function* initiate(sa: IkeSa, plan: ChildPlan): Script<void> {
   using created = yield* exchange(sa, proposals, childRules(sa, false), offered.proposal, offered.selectors)
   try {
     const child = yield* conclude(sa, offered, spi, created.answer, created.seed, false)
+    noteOutcome(sa)
     announceUp(sa, child)
     plan.up(child)
   } catch (error) {
     if (error instanceof ExchangeTimeout) throw error
+    noteOutcome(sa, error instanceof Error ? error : undefined)
     const message = error instanceof Error ? error.message : String(error)
     core.log('IKE', 1, message, sa)
+    if (isPutOff(error)) return createLater(sa, plan)
     core.log('IKE', 1, 'failed to establish CHILD_SA, keeping IKE_SA', sa)
     core.alert('keep-on-child-sa-failure', sa)
     plan.failed(message, error instanceof Error ? error : undefined)
