@@ -15,8 +15,10 @@
  *     alice ── moon ── the wire ── sun ── bob
  *     10.1.0.10                           10.2.0.10
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { translateTo } from './nat.ts'
+import type { RootName } from './root.ts'
 import { Shell } from './shell.ts'
 
 export type HostName = 'moon' | 'sun'
@@ -40,7 +42,8 @@ export interface Host {
   readonly place: Place
   /** Seen from outside the host; `/run` of the host is `folder/run`. */
   readonly folder: string
-  readonly root: '/' | '/mnt/libreswan'
+  /** Where the root of its daemon is mounted. */
+  readonly root: string
   /** Where packets of the network behind the host start: the host itself, or a client behind it. */
   readonly client: Shell
 }
@@ -58,8 +61,8 @@ export interface Ground {
 export interface Layout {
   /** The host that is behind a NAT. */
   readonly nat?: HostName
-  /** The hosts that run in the libreswan root. */
-  readonly libreswan: readonly HostName[]
+  /** The roots of hosts whose daemon is not in the usual one. */
+  readonly roots: Partial<Readonly<Record<HostName, RootName>>>
   /** The networks are behind the hosts (alice behind moon, bob behind sun) instead of on them. */
   readonly clients: boolean
 }
@@ -85,7 +88,8 @@ export async function layOut(folder: string, layout: Layout): Promise<Ground> {
     shells.push(wire)
     const hosts = (['moon', 'sun'] as const).map((name): Host => {
       const own = join(folder, name)
-      const root = layout.libreswan.includes(name) ? '/mnt/libreswan' : '/'
+      const other = layout.roots[name]
+      const root = other === undefined ? '/' : `/mnt/${other}`
       mkdirSync(join(own, 'run'), { recursive: true })
       const shell = inNamespace(
         name,
@@ -119,7 +123,13 @@ export function writeHostFile(host: Host, path: string, content: string, mode = 
 
 /** Mounts the host's own files and folders over those of its root. */
 export async function mountFiles(host: Host, paths: readonly string[]): Promise<void> {
-  const mounts = paths.map((path) => `mount --bind ${join(host.folder, path)} ${join(host.root, path)}`)
+  const mounts = paths.flatMap((path) =>
+    [...new Set(['/', host.root])]
+      // What there is for a daemon in another root only is no file of the usual one.
+      .map((root) => join(root, path))
+      .filter((point) => existsSync(point))
+      .map((point) => `mount --bind ${join(host.folder, path)} ${point}`),
+  )
   await host.shell.must(mounts.join(' && '))
 }
 
@@ -194,9 +204,8 @@ async function natUp(behind: HostName, shells: Shell[]): Promise<void> {
         ],
       ),
       'echo 1 > /proc/sys/net/ipv4/ip_forward',
-      "nft 'table ip nat { chain post { type nat hook postrouting priority 100; oifname eth0 masquerade; }; }' \\",
-      '  2>/dev/null || iptables-legacy -t nat -A POSTROUTING -o eth0 -j MASQUERADE',
       'set +e',
+      translateTo('192.168.0.9'),
     ].join('\n'),
   )
 }

@@ -1,7 +1,9 @@
 /** Hosts that move, NATs that forget, and transport mode through NAT: the tunnel stays the same one. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { quote } from './guest.ts'
 import type { Host } from './hosts.ts'
 import { kernelStates } from './kernel.ts'
+import { translateTo } from './nat.ts'
 import { poll } from './poll.ts'
 import { bringUp, quiet } from './proofs.ts'
 import type { Stage } from './stage.ts'
@@ -46,13 +48,7 @@ const changes: Readonly<Record<Change, (stage: Stage) => (() => Promise<unknown>
   'nat forgets': ({ ground }) => [
     () =>
       ground.wire.must(
-        [
-          'nat="nsenter --net=/run/netns/nat"',
-          '$nat ip address add 192.168.0.19/24 dev eth0',
-          '$nat nft flush chain ip nat post 2>/dev/null && $nat nft add rule ip nat post oifname eth0 snat to 192.168.0.19 \\',
-          '  || { $nat iptables-legacy -t nat -F; $nat iptables-legacy -t nat -A POSTROUTING -o eth0 -j SNAT --to 192.168.0.19; }',
-          '$nat conntrack -F || true',
-        ].join('\n'),
+        `nsenter --net=/run/netns/nat sh -c ${quote(`ip address add 192.168.0.19/24 dev eth0 && ${translateTo('192.168.0.19')}`)}`,
       ),
   ],
   nothing: () => [],
@@ -62,7 +58,7 @@ const changes: Readonly<Record<Change, (stage: Stage) => (() => Promise<unknown>
 function move(host: Host, peer: Host): Promise<string> {
   return host.shell.must(
     [
-      'ip -6 address flush dev eth0',
+      'ip -6 address flush scope global',
       `ip address del ${host.place.outside.ipv4}/24 dev eth0`,
       `ip address add ${newAddress(host)}/24 dev eth0`,
       `ip route replace default via ${peer.place.outside.ipv4}`,
