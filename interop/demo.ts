@@ -21,7 +21,8 @@ process.exitCode = await demo()
 async function demo(): Promise<number> {
   const begin = Date.now()
   const root = await rootFolder('strongswan', console.log).catch((error: Error) => error)
-  const ground: Ground = typeof root === 'string' ? findGround(root) : { kind: 'none', missing: root.message }
+  const ground: Ground =
+    typeof root === 'string' ? await findGround(root, console.log) : { kind: 'none', missing: root.message }
   if (typeof root !== 'string' || ground.kind === 'none') {
     console.log(`The demo cannot run; missing: ${ground.kind === 'none' ? ground.missing : ''}`)
     return 1
@@ -37,8 +38,8 @@ async function demo(): Promise<number> {
     sun: options['sallyport-only'] ? 'sallyport' : 'strongswan',
   }
   let failure: string | undefined = 'the guest ended before the demo did'
-  const job = { program: 'interop/lab/demo-inside.ts', plan, work, root, silenceMs: 60_000 }
-  await runInside(ground.kind, job, (event) => {
+  const job = { program: 'interop/lab/demo-inside.ts', plan, work, root, lanes: 1, silenceMs: 60_000 }
+  await runInside(ground, job, (event) => {
     const it = event as DemoEvent // written by demo-inside.ts
     if (it.kind === 'line') console.log(it.text)
     else failure = it.failure

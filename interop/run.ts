@@ -1,23 +1,31 @@
 /**
- * npm run interop -- [filter…] [--list] [--peer-only] [--keep]
+ * npm run interop -- [filter…] [--list] [--peer-only] [--keep] [--guests N] [--lanes N]
  *
  * Runs the scenarios whose names contain one of the filters (all without any) and ends with their number. `--peer-only`
- * puts strongSwan in Sallyport's place, which proves the lab itself. `--keep` keeps the logs of what passed.
+ * puts strongSwan in Sallyport's place, which proves the lab itself. `--keep` keeps the logs of what passed. Scenarios
+ * run side by side: in so many guest kernels, and in so many lanes in each.
  */
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { runFolder } from './lab/cache.ts'
-import { findGround, type Ground, runInside } from './lab/guest.ts'
+import { type FoundGround, findGround, type Ground, runInside } from './lab/guest.ts'
 import type { Event, Plan } from './lab/inside.ts'
 import { strongswanHasMlKem } from './lab/ml-kem.ts'
-import { rootFolder } from './lab/root.ts'
+import { type RootName, rootFolder } from './lab/root.ts'
 import type { Scenario } from './lab/scenario.ts'
 import { scenarios } from './scenarios/all.ts'
 
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
-  options: { list: { type: 'boolean' }, 'peer-only': { type: 'boolean' }, keep: { type: 'boolean' } },
+  options: {
+    list: { type: 'boolean' },
+    'peer-only': { type: 'boolean' },
+    keep: { type: 'boolean' },
+    guests: { type: 'string' },
+    lanes: { type: 'string' },
+  },
 })
 const chosen = scenarios.filter(({ name }) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
 
@@ -27,98 +35,144 @@ if (options.list) {
   process.exitCode = await main(chosen)
 }
 
+/** The folders of a run. */
+interface Folders {
+  readonly root: string
+  readonly others: Partial<Readonly<Record<RootName, string>>>
+  readonly work: string
+}
+
 async function main(wanted: readonly Scenario[]): Promise<number> {
+  const begin = Date.now()
   const report = (line: string): void => console.log(line)
   const root = await rootFolder('strongswan', report).catch((error: Error) => error)
-  const ground: Ground = typeof root === 'string' ? findGround(root) : { kind: 'none', missing: root.message }
+  const ground: Ground =
+    typeof root === 'string' ? await findGround(root, report) : { kind: 'none', missing: root.message }
   if (typeof root !== 'string' || ground.kind === 'none') {
     console.log(
       `0 passed, 0 failed, ${wanted.length} skipped: nothing can run; missing: ${ground.kind === 'none' ? ground.missing : ''}`,
     )
     return 1
   }
-  const { libreswan, reason } = await libreswanRoot(wanted, report)
-  const possible = wanted.filter(({ needs }) => needs !== 'ML-KEM' || strongswanHasMlKem(root))
-  if (possible.length < wanted.length) {
-    console.log(`${wanted.length - possible.length} scenarios left out: the strongSwan of this lab has no ML-KEM`)
-  }
-  const chosen = possible.filter(({ peer }) => peer !== 'libreswan' || libreswan !== undefined)
-  const skipped = possible.length - chosen.length
-  console.log(
-    `${chosen.length} scenarios on ${ground.kind === 'host' ? 'the kernel of this machine' : 'user-mode Linux'}`,
-  )
+  const { others, reasons } = await otherRoots(wanted, report)
+  const possible = wanted.filter((scenario) => otherRoot(scenario).every((name) => others[name] !== undefined))
+  const skipped = wanted.length - possible.length
+  const where = ground.kind === 'host' ? 'the kernel of this machine' : 'user-mode Linux'
+  console.log(`${possible.length} scenarios on ${where}`)
   const work = runFolder('interop')
-  const folders = { root, work, ...(libreswan ? { libreswan } : {}) }
-  const ours = options['peer-only'] ? 'strongswan' : 'sallyport'
-  const results = await runAll(
-    ground,
-    folders,
-    { names: [], ours, limitMs: 60_000, keep: options.keep ?? false },
-    chosen,
-  )
+  const plan = {
+    names: [],
+    ours: options['peer-only'] ? 'strongswan' : 'sallyport',
+    keep: options.keep ?? false,
+  } as const
+  const results = await runAll(ground, { root, others, work }, plan, possible)
   const failed = [...results.values()].filter((failure) => failure !== undefined).length
-  const notRun = chosen.length - results.size
-  if (skipped > 0) console.log(`skipped what needs libreswan: ${reason}`)
+  const notRun = possible.length - results.size
+  for (const reason of reasons) console.log(reason)
   const more = skipped + notRun > 0 ? `, ${skipped + notRun} skipped` : ''
-  console.log(`${results.size - failed} passed, ${failed} failed${more}`)
-  for (const part of ['checkout', 'compile-cache']) rmSync(join(work, part), { recursive: true, force: true })
+  console.log(
+    `${results.size - failed} passed, ${failed} failed${more} (${((Date.now() - begin) / 60_000).toFixed(1)} min)`,
+  )
   if (failed === 0 && !options.keep) rmSync(work, { recursive: true, force: true })
-  else console.log(`logs, captures and kernel contents: ${join(work, 'logs')}`)
+  else console.log(`logs, captures and kernel contents: ${work}`)
   return failed === 0 && skipped + notRun === 0 ? 0 : 1
 }
 
-/** The libreswan root, if a scenario wants it and it can be built. */
-async function libreswanRoot(
-  wanted: readonly Scenario[],
-  report: (line: string) => void,
-): Promise<{ readonly libreswan?: string; readonly reason?: string }> {
-  if (!wanted.some(({ peer }) => peer === 'libreswan')) return {}
-  try {
-    return { libreswan: await rootFolder('libreswan', report) }
-  } catch (error) {
-    return { reason: error instanceof Error ? error.message : String(error) }
-  }
+/** The roots that a scenario needs besides the usual one. */
+function otherRoot({ peer, root }: Scenario): readonly RootName[] {
+  return [...(peer === 'libreswan' ? (['libreswan'] as const) : []), ...(root === undefined ? [] : [root])]
 }
 
-/** Runs all chosen scenarios; if the guest falls silent it is started anew with those that remain. */
+/** The roots that scenarios want, those that can be had; and why others cannot. */
+async function otherRoots(
+  wanted: readonly Scenario[],
+  report: (line: string) => void,
+): Promise<{ readonly others: Folders['others']; readonly reasons: readonly string[] }> {
+  const others: Partial<Record<RootName, string>> = {}
+  const reasons: string[] = []
+  for (const name of new Set(wanted.flatMap(otherRoot))) {
+    try {
+      const folder = await rootFolder(name, report)
+      if (name === 'strongswan-new' && !strongswanHasMlKem(folder)) throw new Error('its strongSwan has no ML-KEM')
+      others[name] = folder
+    } catch (error) {
+      reasons.push(`skipped what needs the root ${name}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  return { others, reasons }
+}
+
+/**
+ * Runs all chosen scenarios, side by side. What was under way in a guest that fell silent, and what it had not begun,
+ * is run again, one at a time: so the one that makes guests fall silent is found.
+ */
 async function runAll(
-  ground: Exclude<Ground, { readonly kind: 'none' }>,
-  folders: { readonly root: string; readonly libreswan?: string; readonly work: string },
+  ground: FoundGround,
+  folders: Folders,
   plan: Plan,
   chosen: readonly Scenario[],
 ): Promise<ReadonlyMap<string, string | undefined>> {
   const results = new Map<string, string | undefined>()
-  for (;;) {
+  const guests = ground.kind === 'host' ? 1 : Number(options.guests ?? Math.min(availableParallelism(), 4))
+  const lanes = Number(options.lanes ?? 4)
+  await Promise.all(
+    Array.from({ length: Math.min(guests, chosen.length) }, async (_, guest) => {
+      const names = chosen.filter((_, n) => n % guests === guest).map(({ name }) => name)
+      await runGuest(ground, folders, `guest-${guest + 1}`, { ...plan, names }, Math.min(lanes, names.length), results)
+    }),
+  )
+  for (let again = 1; ; again++) {
     const names = chosen.map(({ name }) => name).filter((name) => !results.has(name))
     if (names.length === 0) return results
-    let current: string | undefined
-    const ending = await runInside(
-      ground.kind,
-      { program: 'interop/lab/inside.ts', plan: { ...plan, names }, silenceMs: plan.limitMs + 30_000, ...folders },
-      (event) => {
-        const it = event as Event // written by inside.ts
-        if (it.kind === 'start') current = it.name
-        else {
-          current = undefined
-          results.set(it.name, it.failure)
-          print(it.name, it.ms, it.failure, folders.work)
-        }
-      },
+    const { current, ending, folder } = await runGuest(
+      ground,
+      folders,
+      `again-${again}`,
+      { ...plan, names },
+      1,
+      results,
     )
-    if (current === undefined && names.every((name) => results.has(name))) return results
+    if (names.every((name) => results.has(name))) return results
     const lost = current ?? names.find((name) => !results.has(name)) ?? ''
-    const reason = `the guest ${ending === 'silent' ? 'was silent' : 'ended'} (see ${join(folders.work, 'console.log')})`
+    const reason = `the guest ${ending === 'silent' ? 'was silent' : 'ended'} (see ${join(folder, 'console.log')})`
     results.set(lost, reason)
-    print(lost, 0, reason, folders.work)
+    print(lost, 0, reason, folder)
     if (current === undefined) return results // it does not even start a scenario
   }
 }
 
-function print(name: string, ms: number, failure: string | undefined, work: string): void {
+/** Runs the scenarios of a plan in one guest, until they are done or the guest falls silent or ends. */
+async function runGuest(
+  ground: FoundGround,
+  { root, others, work }: Folders,
+  label: string,
+  plan: Plan,
+  lanes: number,
+  results: Map<string, string | undefined>,
+): Promise<{ readonly current: string | undefined; readonly ending: string; readonly folder: string }> {
+  const folder = join(work, label)
+  mkdirSync(folder)
+  let current: string | undefined
+  const limitMs = Math.max(...scenarios.map((scenario) => scenario.limitMs))
+  const job = { program: 'interop/lab/inside.ts', plan, lanes, work: folder, root, others, silenceMs: limitMs + 30_000 }
+  const ending = await runInside(ground, job, (event) => {
+    const it = event as Event // written by inside.ts
+    if (it.kind === 'start') current = it.name
+    else {
+      current = undefined
+      results.set(it.name, it.failure)
+      print(it.name, it.ms, it.failure, folder)
+    }
+  })
+  for (const part of ['checkout', 'claims']) rmSync(join(folder, part), { recursive: true, force: true })
+  return { current, ending, folder }
+}
+
+function print(name: string, ms: number, failure: string | undefined, folder: string): void {
   const time = `${(ms / 1000).toFixed(1)} s`.padStart(7)
   console.log(`${failure === undefined ? 'ok  ' : 'FAIL'} ${time}  ${name}`)
   if (failure !== undefined) {
     console.log(`               ${failure}`)
-    if (existsSync(join(work, 'logs', name))) console.log(`               ${join(work, 'logs', name)}`)
+    if (existsSync(join(folder, 'logs', name))) console.log(`               ${join(folder, 'logs', name)}`)
   }
 }

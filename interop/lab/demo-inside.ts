@@ -1,4 +1,4 @@
-/** The demo's part inside: one tunnel between two hosts, told line by line in /work/events. */
+/** The demo's part inside: one tunnel between two hosts, told line by line in /lab/events. */
 import { appendFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { usual } from '../scenarios/base.ts'
@@ -25,7 +25,7 @@ export type DemoEvent =
   | { readonly kind: 'line'; readonly text: string }
   | { readonly kind: 'done'; readonly failure?: string }
 
-const plan: DemoPlan = JSON.parse(readFileSync(process.argv[2] ?? '/work/plan.json', 'utf8'))
+const plan: DemoPlan = JSON.parse(readFileSync(process.argv[2] ?? '/lab/plan.json', 'utf8'))
 const connection = { ...usual, auth: 'ecdsa' } as const
 const titles: Readonly<Record<PeerName, string>> = {
   sallyport: 'Sallyport',
@@ -45,7 +45,7 @@ async function demo(): Promise<void> {
   rmSync('/tmp/lab/hosts', { recursive: true, force: true })
   mkdirSync('/tmp/lab/hosts', { recursive: true })
   say('Two hosts, moon and sun, each in a network namespace, with a wire between them.')
-  const ground = await layOut('/tmp/lab/hosts', { libreswan: [], clients: false })
+  const ground = await layOut('/tmp/lab/hosts', { roots: {}, clients: false })
   try {
     const [moon, sun] = await sides(ground)
     const capture = await startCapture(ground.wire, '/tmp/lab/hosts/wire.pcap')
@@ -173,5 +173,5 @@ function say(text: string): void {
 }
 
 function tell(event: DemoEvent): void {
-  appendFileSync('/work/events', `${JSON.stringify(event)}\n`)
+  appendFileSync('/lab/events', `${JSON.stringify(event)}\n`)
 }

@@ -2,10 +2,13 @@
  * The ground that hosts stand on: the kernel of this machine if it has ESP, else a guest kernel (user-mode Linux) that
  * runs on the same files. Either way one program runs inside, as root, in the strongSwan root, with
  *
- *     /sallyport        the checkout as it was at the start, so that edits during a run do not matter; read-only
- *     /opt/node/node    the Node that runs us
- *     /work             a folder shared with us: the plan goes in, events and logs come out
- *     /mnt/libreswan    the libreswan root, if wanted
+ *     /sallyport          the checkout as it was at the start, so that edits during a run do not matter; read-only
+ *     /opt/node/node      the Node that runs us
+ *     /opt/compile-cache  what Node keeps of the sources that it has read, from run to run: it halves a start
+ *     /lab                a folder shared with us: the plan goes in, events and logs come out
+ *     /mnt/NAME           a further root, if wanted
+ *
+ * The program can run in several lanes: so many processes, each with a /run, a /tmp and network namespaces of its own.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -23,11 +26,14 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { cacheFolder } from './cache.ts'
+import { type RootName, rootFolder } from './root.ts'
 
 /** Where scenarios can run, or why they cannot. */
 export type Ground =
   | { readonly kind: 'host' }
-  | { readonly kind: 'user-mode-linux' }
+  /** `kernel` is the root whose guest kernel is taken, where that of the strongSwan root does not run. */
+  | { readonly kind: 'user-mode-linux'; readonly kernel?: string }
   | { readonly kind: 'none'; readonly missing: string }
 
 /** What to run inside, and the folders it needs. */
@@ -36,12 +42,14 @@ export interface Job {
   readonly program: string
   /** JSON for the program. */
   readonly plan: unknown
-  /** Our folder that becomes /work. Must exist. */
+  /** Our folder that becomes /lab. Must exist. */
   readonly work: string
   /** The strongSwan root. */
   readonly root: string
-  /** The libreswan root, if a host needs it. */
-  readonly libreswan?: string
+  /** The other roots that hosts need, by their names below /mnt. */
+  readonly others?: Partial<Readonly<Record<RootName, string>>>
+  /** How many processes of the program run side by side. */
+  readonly lanes: number
   /** The guest is killed if it is silent for so long. */
   readonly silenceMs: number
 }
@@ -51,8 +59,14 @@ export type Ending = 'finished' | 'silent'
 
 const checkout = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
-/** Looks for ESP in the kernel of this machine, in a network namespace of its own, and for the guest kernel otherwise. */
-export function findGround(root: string): Ground {
+/** A ground that is there. */
+export type FoundGround = Exclude<Ground, { readonly kind: 'none' }>
+
+/**
+ * Looks for ESP in the kernel of this machine, in a network namespace of its own, and otherwise for a guest kernel that
+ * runs on its processor.
+ */
+export async function findGround(root: string, report: (line: string) => void): Promise<Ground> {
   if (process.getuid?.() !== 0) return { kind: 'none', missing: 'root: namespaces cannot be made without it' }
   const probe =
     'ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 reqid 1 mode tunnel ' +
@@ -61,21 +75,56 @@ export function findGround(root: string): Ground {
   const tried = spawnSync('unshare', ['--net', 'chroot', root, 'sh', '-c', probe], { encoding: 'utf8' })
   if (tried.status === 0) return { kind: 'host' }
   if (tried.error) return { kind: 'none', missing: 'unshare, which the package util-linux brings' }
-  if (existsSync(join(root, 'usr/bin/linux.uml'))) return { kind: 'user-mode-linux' }
+  if (guestRuns(root)) return { kind: 'user-mode-linux' }
+  report('the guest kernel of the stable release does not run on this processor; trying a newer one')
+  const kernel = await rootFolder('strongswan-new', report).catch((error: Error) => error)
+  if (typeof kernel === 'string' && guestRuns(root, kernel)) return { kind: 'user-mode-linux', kernel }
   return {
     kind: 'none',
-    missing: 'ESP in the kernel of this machine, or a guest kernel, which the package user-mode-linux brings',
+    missing: `ESP in the kernel of this machine, or a guest kernel that runs on it${typeof kernel === 'string' ? '' : ` (${kernel.message})`}`,
   }
 }
 
-/** Runs the job and hands over each event (a line of JSON in /work/events) as it comes. */
-export async function runInside(
-  ground: 'host' | 'user-mode-linux',
-  job: Job,
-  onEvent: (event: unknown) => void,
-): Promise<Ending> {
+/**
+ * Whether the guest kernel gets as far as its first program, which ends at once. That of Debian 13 does not where the
+ * processor has AMX: it expects the registers of a process to have fewer bytes.
+ */
+function guestRuns(root: string, kernel?: string): boolean {
+  if (!existsSync(join(kernel ?? root, 'usr/bin/linux.uml'))) return false
+  const linux = `${linuxUml} mem=128M init=/bin/true`
+  const steps = [...kernelBinds(root, kernel), `exec chroot ${quote(root)} ${linux}`]
+  const tried = spawnSync('unshare', [...ownNamespaces, 'sh', '-ec', steps.join('\n')], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 20_000,
+    killSignal: 'SIGKILL',
+  })
+  return /Attempted to kill init! exitcode=0x00000000/.test(tried.stdout + tried.stderr)
+}
+
+const linuxUml = '/usr/bin/linux.uml rootfstype=hostfs rw con=null con0=fd:0,fd:1 quiet panic=-1 seccomp=auto'
+const ownNamespaces = ['--mount', '--pid', '--fork', '--kill-child']
+
+/** What the guest kernel needs: devices, memory, and its own files if they come from another root. */
+function kernelBinds(root: string, kernel: string | undefined): string[] {
+  const modules = ['usr/lib/uml/modules', 'usr/lib/modules']
+  return [
+    `mount --bind /dev ${quote(join(root, 'dev'))}`,
+    `mount -t proc proc ${quote(join(root, 'proc'))}`,
+    `mount -t tmpfs tmp ${quote(join(root, 'tmp'))}`, // user-mode Linux keeps the guest's memory in a file here
+    ...(kernel
+      ? [
+          `mount --bind ${quote(join(kernel, 'usr/bin/linux.uml'))} ${quote(join(root, 'usr/bin/linux.uml'))}`,
+          ...modules.map((to) => `mount --bind ${quote(join(kernel, 'usr/lib/uml/modules'))} ${quote(join(root, to))}`),
+        ]
+      : []),
+  ]
+}
+
+/** Runs the job and hands over each event (a line of JSON in /lab/events) as it comes. */
+export async function runInside(ground: FoundGround, job: Job, onEvent: (event: unknown) => void): Promise<Ending> {
   writeFileSync(join(job.work, 'plan.json'), JSON.stringify(job.plan))
-  writeFileSync(join(job.work, 'init'), init(ground, job.program), { mode: 0o755 })
+  writeFileSync(join(job.work, 'init'), init(ground.kind, job), { mode: 0o755 })
   const sources = join(job.work, 'checkout')
   rmSync(sources, { recursive: true, force: true })
   for (const part of ['package.json', 'src', 'native', 'interop', 'dist']) {
@@ -114,24 +163,32 @@ export async function runInside(
  * Starts the guest in mount and PID namespaces of its own: the mounts vanish with it, and killing the one process that
  * we started ends everything inside.
  */
-function start(ground: 'host' | 'user-mode-linux', job: Job, output: number): ChildProcess {
-  const { root, work, libreswan } = job
+function start(ground: FoundGround, job: Job, output: number): ChildProcess {
+  const { root, work, others = {} } = job
+  const compiled = join(cacheFolder(), 'compiled')
+  mkdirSync(compiled, { recursive: true })
+  const points = [
+    'sallyport',
+    'lab',
+    'opt/node',
+    'opt/compile-cache',
+    ...Object.keys(others).map((name) => `mnt/${name}`),
+  ]
   const binds = [
+    `mkdir -p ${points.map((point) => quote(join(root, point))).join(' ')}`,
     `mount --bind ${quote(join(work, 'checkout'))} ${quote(join(root, 'sallyport'))}`,
     `mount --bind ${quote(realpathSync(join(checkout, 'node_modules')))} ${quote(join(root, 'sallyport/node_modules'))}`,
     `mount -o remount,ro,bind ${quote(join(root, 'sallyport/node_modules'))}`,
     `mount -o remount,ro,bind ${quote(join(root, 'sallyport'))}`,
     `mount --bind ${quote(dirname(realpathSync(process.execPath)))} ${quote(join(root, 'opt/node'))}`,
-    `mount --bind ${quote(work)} ${quote(join(root, 'work'))}`,
-    ...(libreswan ? [`mount --bind ${quote(libreswan)} ${quote(join(root, 'mnt/libreswan'))}`] : []),
-    `mount --bind /dev ${quote(join(root, 'dev'))}`,
-    `mount -t proc proc ${quote(join(root, 'proc'))}`,
-    `mount -t tmpfs tmp ${quote(join(root, 'tmp'))}`, // user-mode Linux keeps the guest's memory in a file here
+    `mount --bind ${quote(compiled)} ${quote(join(root, 'opt/compile-cache'))}`,
+    `mount --bind ${quote(work)} ${quote(join(root, 'lab'))}`,
+    ...Object.entries(others).map(([name, other]) => `mount --bind ${quote(other)} ${quote(join(root, 'mnt', name))}`),
+    ...kernelBinds(root, ground.kind === 'host' ? undefined : ground.kernel),
   ]
-  const linux =
-    '/usr/bin/linux.uml mem=1500M rootfstype=hostfs rw init=/work/init con=null con0=fd:0,fd:1 quiet panic=-1'
-  const enter = `exec chroot ${quote(root)} ${ground === 'host' ? '/work/init' : linux}`
-  const options = ['--mount', '--pid', '--fork', '--kill-child', ...(ground === 'host' ? ['--net'] : [])]
+  const linux = `${linuxUml} mem=3G init=/lab/init`
+  const enter = `exec chroot ${quote(root)} ${ground.kind === 'host' ? '/lab/init' : linux}`
+  const options = [...ownNamespaces, ...(ground.kind === 'host' ? ['--net'] : [])]
   return spawn('unshare', [...options, 'sh', '-ec', [...binds, enter].join('\n')], {
     stdio: ['ignore', output, output],
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LANG: 'C.UTF-8' },
@@ -139,24 +196,26 @@ function start(ground: 'host' | 'user-mode-linux', job: Job, output: number): Ch
 }
 
 /** The first program inside. It must be bash: the loop over modules is quicker than asking Node to do it. */
-function init(ground: 'host' | 'user-mode-linux', program: string): string {
+function init(ground: 'host' | 'user-mode-linux', { program, lanes }: Job): string {
   const guest = ground === 'user-mode-linux'
+  const flags = '--no-concurrent-recompilation --disable-warning=ExperimentalWarning'
+  const lane = ['mount -t tmpfs run /run', 'mkdir -p /run/netns', 'mount -t tmpfs tmp /tmp', 'ip link set lo up']
   const lines = [
     '#!/bin/bash',
-    'export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb',
+    'export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb NODE_COMPILE_CACHE=/opt/compile-cache',
     ...(guest
       ? [
           'mount -t proc proc /proc; mount -t tmpfs tmp /tmp',
           // Nothing in the guest makes entropy, and daemons would wait for it: RNDADDENTROPY of ours.
-          `perl -e 'open S,"/work/seed";read S,$s,64;open R,">/dev/random";ioctl R,0x40085203,pack("lla64",512,64,$s)'`,
+          `perl -e 'open S,"/lab/seed";read S,$s,64;open R,">/dev/random";ioctl R,0x40085203,pack("lla64",512,64,$s)'`,
           // libuv's io_uring makes the packaged guest kernel panic
           'echo 2 > /proc/sys/kernel/io_uring_disabled',
           'modprobe -a xfrm_user esp4 esp6 veth bridge gcm 2>/dev/null',
         ]
       : []),
-    'mount -t sysfs sys /sys 2>/dev/null; mount -t tmpfs run /run; mkdir -p /run/netns',
-    'ip link set lo up',
-    `/opt/node/node --no-concurrent-recompilation --disable-warning=ExperimentalWarning /sallyport/${program} /work/plan.json`,
+    'mount -t sysfs sys /sys 2>/dev/null',
+    `lane='${lane.join('; ')}; exec /opt/node/node ${flags} /sallyport/${program} /lab/plan.json'`,
+    `for n in $(seq ${lanes}); do unshare --mount --net bash -c "$lane" & done; wait`,
     ...(guest ? ['echo o > /proc/sysrq-trigger', 'sleep 10'] : []),
   ]
   return `${lines.join('\n')}\n`

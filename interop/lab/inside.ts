@@ -1,5 +1,8 @@
-/** The program inside: runs the scenarios of a plan, one after the other, and tells about each in /work/events. */
-import { appendFileSync, readFileSync } from 'node:fs'
+/**
+ * The program inside: runs the scenarios of a plan, one after the other, and tells about each in /lab/events. Where it runs
+ * in several lanes, each takes the next scenario that none has taken.
+ */
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { scenarios } from '../scenarios/all.ts'
 import { proveOwnClient } from './own-client.ts'
@@ -9,6 +12,7 @@ import { proveRoaming } from './roaming.ts'
 import type { Scenario } from './scenario.ts'
 import { onStage, type Stage } from './stage.ts'
 import { proveSurface } from './surface.ts'
+import { runTestFile } from './test-file.ts'
 import { proveVirtualIps } from './virtual-ips.ts'
 
 /** What goes in. */
@@ -16,8 +20,6 @@ export interface Plan {
   readonly names: readonly string[]
   /** What runs on moon. */
   readonly ours: PeerName
-  /** Milliseconds for one scenario. */
-  readonly limitMs: number
   /** Leave logs of what passes, too. */
   readonly keep: boolean
 }
@@ -27,24 +29,25 @@ export type Event =
   | { readonly kind: 'start'; readonly name: string }
   | { readonly kind: 'end'; readonly name: string; readonly ms: number; readonly failure?: string }
 
-const plan: Plan = JSON.parse(readFileSync(process.argv[2] ?? '/work/plan.json', 'utf8'))
+const plan: Plan = JSON.parse(readFileSync(process.argv[2] ?? '/lab/plan.json', 'utf8'))
 
 // A promise that nobody waits for any more (its scenario failed) must not end the other scenarios.
 process.on('unhandledRejection', () => {})
 
 for (const name of plan.names) {
   const scenario = scenarios.find((one) => one.name === name)
-  if (!scenario) continue
+  if (!scenario || !claimed(name)) continue
   tell({ kind: 'start', name })
   const from = Date.now()
   let failure: string | undefined
-  const late = AbortSignal.timeout(plan.limitMs)
-  const evidence = { folder: join('/work/logs', name), always: plan.keep }
+  const late = AbortSignal.timeout(scenario.limitMs)
+  const evidence = { folder: join('/lab/logs', name), always: plan.keep }
   try {
-    await onStage(scenario, plan.ours, evidence, late, (stage) => play(stage, scenario))
+    if (scenario.expect.kind === 'test-file') await runTestFile(scenario.expect.file, scenario.limitMs)
+    else await onStage(scenario, plan.ours, evidence, late, (stage) => play(stage, scenario))
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error)
-    if (late.aborted) failure = `not finished after ${plan.limitMs / 1000} s: ${failure}`
+    if (late.aborted) failure = `not finished after ${scenario.limitMs / 1000} s: ${failure}`
   }
   tell({ kind: 'end', name, ms: Date.now() - from, ...(failure === undefined ? {} : { failure }) })
 }
@@ -64,9 +67,22 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveRoaming(stage, expect.change)
     case 'own-client':
       return proveOwnClient(stage)
+    case 'test-file':
+      throw new Error('a test file has no stage')
+  }
+}
+
+/** Whether the scenario is ours. */
+function claimed(name: string): boolean {
+  mkdirSync('/lab/claims', { recursive: true })
+  try {
+    mkdirSync(join('/lab/claims', name.replaceAll('/', ' ')))
+    return true
+  } catch {
+    return false
   }
 }
 
 function tell(event: Event): void {
-  appendFileSync('/work/events', `${JSON.stringify(event)}\n`)
+  appendFileSync('/lab/events', `${JSON.stringify(event)}\n`)
 }

@@ -5,8 +5,7 @@ import { poll } from './poll.ts'
 import { pingBothWays, quiet } from './proofs.ts'
 import type { Stage } from './stage.ts'
 
-const client =
-  'env NODE_COMPILE_CACHE=/work/compile-cache /opt/node/node --no-concurrent-recompilation /sallyport/src/cli/sallyport.ts'
+const client = '/opt/node/node --no-concurrent-recompilation /sallyport/src/cli/sallyport.ts'
 
 /** version, log, up, status, down: each ends well and says what it should. */
 export async function proveOwnClient(stage: Stage): Promise<void> {

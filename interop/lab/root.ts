@@ -1,23 +1,16 @@
 /** Root file systems of the lab's hosts: Debian with a peer's packages, made once by debootstrap and kept in the cache. */
 import { spawn } from 'node:child_process'
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { createHash } from 'node:crypto'
+import { appendFileSync, existsSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { debianMirror, ensureTool } from './apt.ts'
 import { cacheFolder, locked } from './cache.ts'
 
-export type RootName = 'strongswan' | 'libreswan'
+/** `strongswan-new` is the strongSwan of Debian's unstable release, for what the stable one lacks. */
+export type RootName = 'strongswan' | 'libreswan' | 'strongswan-new'
 
-/** What a root consists of. A root made from another recipe is made again. */
+/** What a root consists of. */
 interface Recipe {
   /** The release that has the wanted versions. Where the mirror does not have it, the machine's own is taken. */
   readonly suite: string
@@ -42,34 +35,44 @@ const recipes: Readonly<Record<RootName, Recipe>> = {
       'nftables',
       'iptables', // the packaged guest kernel has no NAT for nftables
       'openssl',
+      'iperf3',
+      'conntrack',
+    ],
+  },
+  // ML-KEM, and a guest kernel for processors that the stable one does not know.
+  'strongswan-new': {
+    suite: 'sid',
+    packages: [
+      'user-mode-linux',
+      'strongswan-swanctl',
+      'charon-systemd',
+      'libcharon-extra-plugins',
+      'libstrongswan-extra-plugins',
+      'libstrongswan-standard-plugins',
+      'iproute2',
+      'iputils-ping',
     ],
   },
   // The packages of libreswan and strongSwan conflict, hence a second root.
   libreswan: { suite: 'trixie', packages: ['libreswan', 'bind9-host', 'libnss3-tools', 'iproute2', 'iputils-ping'] },
 }
 
-/** Folders that the lab mounts things on. */
-const mountPoints = ['sallyport', 'work', 'opt/node', 'mnt/libreswan']
-
 const marker = '.complete'
 
 /** The folder of the named root; builds it if it is not there or was interrupted. `report` gets lines for a person. */
 export async function rootFolder(name: RootName, report: (line: string) => void): Promise<string> {
-  const folder = join(cacheFolder(), 'roots', name)
-  if (isComplete(name, folder)) return folder
+  // The recipe is part of the name: runs of another version of the lab can go on with theirs.
+  const recipe = createHash('sha256').update(JSON.stringify(recipes[name])).digest('hex')
+  const folder = join(cacheFolder(), 'roots', `${name}-${recipe.slice(0, 8)}`)
+  if (existsSync(join(folder, marker))) return folder
   return locked(
     `root-${name}`,
     () => report(`waiting for another run that builds the ${name} root`),
     async () => {
-      if (!isComplete(name, folder)) await build(name, folder, report)
+      if (!existsSync(join(folder, marker))) await build(name, folder, report)
       return folder
     },
   )
-}
-
-function isComplete(name: RootName, folder: string): boolean {
-  const file = join(folder, marker)
-  return existsSync(file) && readFileSync(file, 'utf8') === JSON.stringify(recipes[name])
 }
 
 async function build(name: RootName, folder: string, report: (line: string) => void): Promise<void> {
@@ -96,11 +99,10 @@ async function build(name: RootName, folder: string, report: (line: string) => v
   }
   if (reason !== undefined) throw reason
   linkKernelModules(partial)
-  for (const point of mountPoints) mkdirSync(join(partial, point), { recursive: true })
   for (const waste of ['var/cache/apt/archives', 'var/lib/apt/lists', 'usr/share/doc', 'usr/share/locale']) {
     await rm(join(partial, waste), { recursive: true, force: true })
   }
-  writeFileSync(join(partial, marker), JSON.stringify(recipes[name]))
+  writeFileSync(join(partial, marker), '')
   await rm(folder, { recursive: true, force: true })
   renameSync(partial, folder)
 }

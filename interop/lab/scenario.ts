@@ -44,6 +44,8 @@ export type Expectation =
   | { readonly kind: 'roams'; readonly change: Change }
   /** Our own client, `sallyport`, drives the daemon on moon. */
   | { readonly kind: 'own-client' }
+  /** A test file of ours that needs a kernel with ESP, without any daemon. */
+  | { readonly kind: 'test-file'; readonly file: string }
 
 /** Ours runs on moon, the peer on sun. */
 export interface Scenario {
@@ -54,8 +56,10 @@ export interface Scenario {
   readonly nat: boolean
   /** The networks are behind the hosts, on clients: packets are forwarded. */
   readonly clients: boolean
-  /** What not every strongSwan has. */
-  readonly needs?: 'ML-KEM'
+  /** The root of the peer, where it is not the usual one of its kind. */
+  readonly root?: 'strongswan-new'
+  /** Milliseconds that it may take, while others run beside it. */
+  readonly limitMs: number
   /** Before anything else the responder gets an IKE_SA_INIT that nobody follows up, so that it asks for cookies. */
   readonly halfOpenFirst: boolean
   readonly connection: Connection

@@ -45,13 +45,12 @@ export async function onStage(
   const folder = '/tmp/lab/hosts'
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  const libreswan = [
-    ...(oursIs === 'libreswan' ? (['moon'] as const) : []),
-    ...(scenario.peer === 'libreswan' ? (['sun'] as const) : []),
-  ]
   const behind = scenario.initiator === 'ours' ? 'moon' : 'sun'
   const ground = await layOut(folder, {
-    libreswan,
+    roots: {
+      ...(oursIs === 'libreswan' ? { moon: 'libreswan' } : {}),
+      ...(scenario.peer === 'libreswan' ? { sun: 'libreswan' } : scenario.root ? { sun: scenario.root } : {}),
+    },
     clients: scenario.clients,
     ...(scenario.nat ? { nat: behind } : {}),
   })

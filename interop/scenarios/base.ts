@@ -45,6 +45,7 @@ export function scenario(
     nat: false,
     clients: false,
     halfOpenFirst: false,
+    limitMs: 90_000,
     ours: {},
     theirs: {},
     expect: { kind: 'up' },

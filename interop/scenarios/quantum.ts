@@ -29,7 +29,7 @@ const ppk = {
 export const quantum: readonly Scenario[] = both.flatMap((initiator) => [
   scenario(`quantum/mlkem768-${initiator}-initiates`, {
     initiator,
-    needs: 'ML-KEM',
+    root: 'strongswan-new',
     connection: additional('ke1_mlkem768'),
     expect: rekeyed,
   }),

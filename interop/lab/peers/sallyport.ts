@@ -21,7 +21,7 @@ ${swanctlPlugins}
   return startWithSwanctl(side, {
     name: 'sallyport',
     command:
-      'SWANCTL_DIR=/etc/swanctl STRONGSWAN_CONF=/etc/strongswan.conf NODE_COMPILE_CACHE=/work/compile-cache ' +
+      'SWANCTL_DIR=/etc/swanctl STRONGSWAN_CONF=/etc/strongswan.conf ' +
       '/opt/node/node --no-concurrent-recompilation /sallyport/src/main.ts',
     log: () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').map(plain).join('\n') : ''),
   })

@@ -39,7 +39,7 @@ charon-systemd {
   const file = join(side.host.folder, 'run/daemon.log')
   return startWithSwanctl(side, {
     name: 'strongswan',
-    command: 'charon-systemd',
+    command: side.host.root === '/' ? 'charon-systemd' : `chroot ${side.host.root} charon-systemd`,
     log: () => (existsSync(file) ? readFileSync(file, 'utf8') : ''),
   })
 }
