@@ -3,7 +3,7 @@
 import type { Engine } from './ike/engine.ts'
 import type { Command, Input } from './ike/input.ts'
 import type { NameServer } from './ike/name-servers.ts'
-import type { Answer, Event, LogEntry, Output } from './ike/output.ts'
+import type { Answer, Event, LogEntry, Output, UpdownScript } from './ike/output.ts'
 import type { Kernel } from './kernel/operations.ts'
 import { perform } from './perform.ts'
 import type { Endpoint } from './wire/endpoint.ts'
@@ -16,6 +16,7 @@ export interface Surroundings {
   readonly log: (entry: LogEntry) => void
   /** Has the host ask these name servers first, in place of those before. */
   readonly useNameServers: (servers: readonly NameServer[]) => void
+  readonly runUpdown: (script: UpdownScript) => void
 }
 
 export interface Subscriber {
@@ -116,6 +117,8 @@ export class Loop {
         return this.#commands.get(output.command)?.tracking?.(output.uniqueId)
       case 'name-servers':
         return this.#around.useNameServers(output.servers)
+      case 'updown':
+        return this.#around.runUpdown(output.script)
       case 'timer':
         return this.#wake(output.at)
     }

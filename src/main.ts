@@ -21,6 +21,8 @@ import { Loop } from './loop.ts'
 import { openIkeSockets } from './net/ike-sockets.ts'
 import { Resolver } from './net/resolver.ts'
 import { notifySystemd } from './net/systemd.ts'
+import { runScripts } from './scripts/daemon-scripts.ts'
+import { UpdownScripts } from './scripts/updown.ts'
 import type { Daemon } from './vici/daemon.ts'
 import { loadAll } from './vici/load-all.ts'
 import { listenVici } from './vici/server.ts'
@@ -84,6 +86,8 @@ async function start(): Promise<void> {
     log: (message, failed) => early('IKE', message, failed ? 'error' : undefined),
   })
 
+  const updown = new UpdownScripts({ log: (entry) => loop.log(entry) })
+
   // Ports are fixed while the sockets are open, whatever a reload says.
   const coreSettings = (): CoreSettings => ({
     ...settings.core,
@@ -96,6 +100,7 @@ async function start(): Promise<void> {
     send: (datagram) => sockets.send(datagram),
     log: (entry) => log.write(entry),
     useNameServers: (servers) => resolver.use(servers),
+    runUpdown: (script) => updown.perform(script),
   })
 
   const reload = async (): Promise<void> => {
@@ -129,6 +134,7 @@ async function start(): Promise<void> {
   await loadAll(readSwanctl(swanctlDirectory(process.env), files), vici.context)
   early('DMN', 'sallyportd is running')
   log.flush()
+  void runScripts('start', settings.startScripts, (entry) => loop.log(entry))
   notifySystemd(`STATUS=charon-systemd running, Sallyport ${version}\nREADY=1`)
 
   let stopping = false
@@ -137,9 +143,11 @@ async function start(): Promise<void> {
     stopping = true
     early('DMN', 'SIGTERM received, shutting down')
     notifySystemd('STOPPING=1')
+    await runScripts('stop', settings.stopScripts, (entry) => loop.log(entry))
     await loop.command({ kind: 'shutdown' })
     loop.stop()
     await resolver.settled()
+    await updown.settled()
     await vici.close()
     sockets.close()
     await kernel.close()

@@ -86,8 +86,8 @@ export const childKeys: KeyTable<ChildDraft> = {
   esp_proposals: proposals('espProposals', 'ESP', 'default'),
   local_ts: selectors('localTs'),
   remote_ts: selectors('remoteTs'),
-  updown: field('updown', (text) => text, { syntax: 'command', default: '', support: 'kept' }),
-  hostaccess: field('hostaccess', parseBool, { ...bool('no'), support: 'kept' }),
+  updown: field('updown', (text) => text, { syntax: 'command', default: '' }),
+  hostaccess: field('hostaccess', parseBool, bool('no')),
   mode: field('mode', parseMode, {
     syntax: 'tunnel, transport, transport_proxy, beet, pass, drop',
     default: 'tunnel',

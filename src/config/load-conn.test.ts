@@ -288,7 +288,6 @@ test('what is asked for and not done yet is named, what asks for nothing is not'
   assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, [
     'dscp',
     'local.aaa_id',
-    'children.net.updown',
     'children.net.inactivity',
   ])
 })

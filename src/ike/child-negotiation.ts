@@ -32,7 +32,7 @@ import { accepted, childSuiteOf, proposalOf, type Selected } from './proposals.t
 import { type ReservedSpi, reserveSpi } from './reserved-spi.ts'
 import type { Script } from './script.ts'
 import { packetSelectors, pairs, within } from './selectors.ts'
-import { ikeSaView } from './views.ts'
+import { announceChild } from './updown.ts'
 import { localSelectors, remoteSelectors, requireRequest } from './virtual-ips.ts'
 
 /** What an initiator has offered. */
@@ -297,7 +297,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
 
 /** Announces a child that is up. Not for rekeyings. */
 export function announceUp(sa: IkeSa, child: ChildSa): void {
-  sa.core.event({ kind: 'child-updown', up: true, ikeSa: ikeSaView(sa, [child]) })
+  announceChild(sa, child, true)
   settleFirstChild(sa, child)
 }
 

@@ -18,6 +18,7 @@ import type { Selected } from './proposals.ts'
 import { moveChildren } from './relocation.ts'
 import type { Task } from './tasks.ts'
 import type { Timer } from './timers.ts'
+import { announceChild } from './updown.ts'
 import type { IkeSaState } from './view.ts'
 import { ikeSaView } from './views.ts'
 import { passAddresses, releaseAddresses, VirtualIps } from './virtual-ips.ts'
@@ -337,7 +338,7 @@ export class IkeSa {
     const tellTasks = this.dialogue.end()
     for (const child of [...this.children.values()]) {
       if (child.state === 'INSTALLED' || child.state === 'DELETING') {
-        core.event({ kind: 'child-updown', up: false, ikeSa: ikeSaView(this, [child]) })
+        announceChild(this, child, false)
       }
       this.removeChild(child)
     }

@@ -16,8 +16,23 @@ export type Output =
   | { readonly kind: 'tracking'; readonly command: number; readonly uniqueId: number }
   /** The name servers that the host shall ask from now on, before its own; replaces the list before. */
   | { readonly kind: 'name-servers'; readonly servers: readonly NameServer[] }
+  /** A child with an updown script has come up or gone down. */
+  | { readonly kind: 'updown'; readonly script: UpdownScript }
   /** When to come back with a `timer` input (epoch milliseconds); undefined: nothing is due. Replaces the last one. */
   | { readonly kind: 'timer'; readonly at: number | undefined }
+
+/** An updown script and what it is to be told: it runs once for each of `runs`. */
+export interface UpdownScript {
+  /** For the shell. */
+  readonly command: string
+  readonly up: boolean
+  readonly ikeSa: { readonly name: string | undefined; readonly uniqueId: number }
+  readonly child: { readonly name: string; readonly reqid: number }
+  /** Our outer address: PLUTO_INTERFACE is the interface that has it. */
+  readonly local: string
+  /** The PLUTO variables of each pair of selectors, without PLUTO_INTERFACE. */
+  readonly runs: readonly Readonly<Record<string, string>>[]
+}
 
 /** charon's subsystem of a log entry. */
 export type LogGroup =

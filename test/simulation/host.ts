@@ -6,7 +6,7 @@ import { Engine } from '../../src/ike/engine.ts'
 import type { Command, Input } from '../../src/ike/input.ts'
 import type { Job, KernelJob } from '../../src/ike/job.ts'
 import type { NameServer } from '../../src/ike/name-servers.ts'
-import type { Answer, Event, LogEntry, Output } from '../../src/ike/output.ts'
+import type { Answer, Event, LogEntry, Output, UpdownScript } from '../../src/ike/output.ts'
 import type { IkeSaView } from '../../src/ike/view.ts'
 import type { SaCrypto } from '../../src/kernel/operations.ts'
 import { SimulatedKernel, type SimulatedKernelOptions } from '../../src/kernel/simulated/simulated-kernel.ts'
@@ -42,6 +42,8 @@ export class Host {
   readonly events: Event[] = []
   /** The name servers that the core wants to be asked. */
   nameServers: readonly NameServer[] = []
+  /** The updown scripts that it has run, in order. */
+  readonly scripts: UpdownScript[] = []
   readonly #answers = new Map<number, Answer>()
   readonly #options: HostOptions
   readonly #random: Random
@@ -142,6 +144,9 @@ export class Host {
           break
         case 'name-servers':
           this.nameServers = output.servers
+          break
+        case 'updown':
+          this.scripts.push(output.script)
           break
         case 'timer':
           this.#timerAt = output.at
@@ -266,6 +271,9 @@ export class Host {
         break
       case 'name-servers':
         digest.update(output.servers.map(({ address }) => address).join(' '))
+        break
+      case 'updown':
+        digest.update(JSON.stringify(output.script))
         break
       case 'timer':
         digest.update(`${output.at}`)

@@ -21,6 +21,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   net: ['wire', 'crypto', 'kernel', 'kernel/netlink', 'kernel/xfrm'],
   log: ['config', 'ike boundary'],
   metrics: ['ike boundary'],
+  scripts: ['config', 'ike boundary'],
   vici: ['wire', 'crypto', 'pki', 'config', 'kernel', 'ike boundary'],
   cli: ['config', 'vici'],
 }

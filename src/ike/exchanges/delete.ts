@@ -16,7 +16,7 @@ import { childCollisions, childSituation } from '../collisions.ts'
 import { ExchangeTimeout } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { request, type Script } from '../script.ts'
-import { ikeSaView } from '../views.ts'
+import { announceChild } from '../updown.ts'
 import { takeOver } from './rekey-ike-sa.ts'
 
 /** Tells the peer that one Child SA is gone, by our inbound SPI; the answer needs no look: ours is gone already. */
@@ -133,7 +133,7 @@ function gone(sa: IkeSa, child: ChildSa): void {
   if (!sa.children.has(child.uniqueId)) return
   child.state = 'DELETED'
   sa.core.log('IKE', 1, `CHILD_SA ${child.name}{${child.uniqueId}} closed`, sa)
-  sa.core.event({ kind: 'child-updown', up: false, ikeSa: ikeSaView(sa, [child]) })
+  announceChild(sa, child, false)
   sa.removeChild(child)
 }
 

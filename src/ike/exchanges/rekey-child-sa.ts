@@ -30,6 +30,7 @@ import { closeChildSa, createChild } from '../initiation.ts'
 import { errorIn } from '../notifies.ts'
 import { reserveSpi } from '../reserved-spi.ts'
 import type { Script } from '../script.ts'
+import { announceChild } from '../updown.ts'
 import { ikeSaView } from '../views.ts'
 import { answerKeyExchange, exchange } from './create-child-sa.ts'
 import { closeChild, deleteChild } from './delete.ts'
@@ -196,7 +197,7 @@ function lostByPeer(sa: IkeSa, old: ChildSa): void {
   if (!isAlive(sa, old) || old.theirRekey !== undefined) return
   sa.core.log('IKE', 1, `peer does not know CHILD_SA ${nameOfChild(old)}, deleting it and creating a new one`, sa)
   const { config } = old
-  sa.core.event({ kind: 'child-updown', up: false, ikeSa: ikeSaView(sa, [old]) })
+  announceChild(sa, old, false)
   sa.removeChild(old)
   createChild(sa, new ChildPlan(config))
 }
