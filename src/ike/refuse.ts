@@ -23,7 +23,7 @@ export function refusalFor(error: Error, exchange: number): RefusedRequest {
   if (error instanceof Refusal) {
     return {
       payloads: error.notify === 0 ? undefined : [{ ...notify(error.notify, error.data), ...error.child }],
-      endsSa: error.endsSa || exchange === EXCHANGE.IKE_SA_INIT,
+      endsSa: error.endsSa || exchange === EXCHANGE.IKE_SA_INIT || isFatal(error.notify, beginning),
       message: error.message,
     }
   }
@@ -39,4 +39,12 @@ export function refusalFor(error: Error, exchange: number): RefusedRequest {
     endsSa: beginning,
     message: error.message,
   }
+}
+
+/**
+ * The errors that end the IKE SA on both sides without a Delete (RFC 7296 §2.21.2, §2.21.3). An unknown critical payload
+ * does so only before the IKE SA is up.
+ */
+function isFatal(type: number, beginning: boolean): boolean {
+  return type === NOTIFY.INVALID_SYNTAX || (beginning && type === NOTIFY.UNSUPPORTED_CRITICAL_PAYLOAD)
 }
