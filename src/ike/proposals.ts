@@ -184,7 +184,7 @@ function none(type: number): number {
 /** Types that may be missing on one side: a missing one is the same as NONE. */
 function optional(type: number, protocol: ConfiguredProposal['protocol']): boolean {
   if (type === TRANSFORM_TYPE.KE) return protocol !== 'IKE'
-  return type === TRANSFORM_TYPE.INTEG || type === TRANSFORM_TYPE.ESN || additionalTypes.includes(type)
+  return type === TRANSFORM_TYPE.INTEG || additionalTypes.includes(type)
 }
 
 const knownTypes: readonly number[] = [
