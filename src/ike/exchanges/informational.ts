@@ -4,10 +4,11 @@
  *   HDR, SK {[N,] [D,] [CP,] ...}  -->
  *                <--  HDR, SK {[N,] [D,] [CP], ...}
  */
-import { FIRST_STATUS, NOTIFY, nameOf } from '../../wire/numbers.ts'
-import type { Payload } from '../../wire/payloads/index.ts'
+import { CFG_TYPE, FIRST_STATUS, NOTIFY, nameOf } from '../../wire/numbers.ts'
+import type { CPPayload, Payload } from '../../wire/payloads/index.ts'
 import { shape } from '../../wire/shape.ts'
 import { trapsForDeleted } from '../actions.ts'
+import { configurationReply } from '../configuration.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { refuseCritical } from '../messages.ts'
 import { receiveAuthLifetime } from '../reauthentication.ts'
@@ -15,11 +16,11 @@ import type { Received, Script } from '../script.ts'
 import { respondToDelete } from './delete.ts'
 import { answerMobike } from './update-sa-addresses.ts'
 
-const requestShape = shape({ D: 'many', N: 'many' })
+const requestShape = shape({ D: 'many', N: 'many', CP: 'optional' })
 
 export function* respond(sa: IkeSa, received: Received): Script<readonly Payload[]> {
   refuseCritical(received.payloads)
-  const { D, N } = requestShape(received.payloads)
+  const { D, N, CP } = requestShape(received.payloads)
   for (const { notify } of N) {
     if (notify >= FIRST_STATUS) continue
     sa.core.log('IKE', 1, `received ${nameOf(NOTIFY, notify)} notify error`, sa)
@@ -30,8 +31,16 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     }
   }
   receiveAuthLifetime(sa, N)
-  const mobike = answerMobike(sa, N, received.path)
-  if (D.length === 0) return mobike
+  const others = [...answerMobike(sa, N, received.path), ...answerConfiguration(CP)]
+  if (D.length === 0) return others
   yield* trapsForDeleted(sa, D)
-  return [...respondToDelete(sa, D), ...mobike]
+  return [...respondToDelete(sa, D), ...others]
+}
+
+/**
+ * What the peer wants to know of us (§2.20). Addresses are given in IKE_AUTH only, and of a CFG_SET nothing is accepted,
+ * which no CP payload says as well as an empty one (§3.15.1).
+ */
+function answerConfiguration(CP: CPPayload | undefined): Payload[] {
+  return CP?.cfgType === CFG_TYPE.REQUEST ? [configurationReply(CP, [], [])] : []
 }
