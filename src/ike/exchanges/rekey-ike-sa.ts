@@ -89,7 +89,7 @@ function* negotiate(old: IkeSa, proposals: readonly ConfiguredProposal[]): Scrip
   }
   const selected = accepted(proposals, SA.proposals, rules)
   const { shared, additional, ni, nr } = rekeyed.seed
-  if (selected === undefined || shared === undefined || selected.spi.length !== 8) {
+  if (selected === undefined || shared === undefined || !isIkeSpi(selected.spi)) {
     throw new Refusal(NOTIFY.NO_PROPOSAL_CHOSEN, 'peer selected a proposal that we did not offer, IKE_SA not rekeyed')
   }
   const theirSpi = Buffer.from(selected.spi).readBigUInt64BE()
@@ -109,7 +109,7 @@ export function* respond(
   const { proposals } = connection
   const rules = selectionRules(core)
   const selected = select(proposals, SA.proposals, rules)
-  if (selected?.spi.length !== 8) {
+  if (selected === undefined || !isIkeSpi(selected.spi)) {
     core.log('CFG', 1, `configured proposals: ${proposals.map(formatProposal).join(', ')}`, old)
     throw new Refusal(NOTIFY.NO_PROPOSAL_CHOSEN, 'no acceptable proposal found, IKE_SA not rekeyed')
   }
@@ -178,4 +178,9 @@ export function takeOver(old: IkeSa, created: IkeSa): void {
   scheduleLifetime(created)
   core.log('IKE', 0, `IKE_SA ${between(created).replace(' between ', ' rekeyed between ')}`, created)
   core.event({ kind: 'ike-rekey', old: before, new: ikeSaView(created) })
+}
+
+/** Eight octets that are not all zero (RFC 7296 §3.1, §3.3.1). */
+function isIkeSpi(spi: Uint8Array): boolean {
+  return spi.length === 8 && spi.some((octet) => octet !== 0)
 }
