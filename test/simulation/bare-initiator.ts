@@ -1,6 +1,6 @@
 /**
  * An initiator that does what a scenario tells it, step by step, right or wrong. It computes AUTH and IntAuth itself, and
- * holds the keys: what it sends is authentic.
+ * holds the keys: what it sends is authentic. Once it is authenticated it may be asked as well, and answers at will.
  */
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
@@ -13,14 +13,15 @@ import type { Secret } from '../../src/crypto/secret.ts'
 import { notify } from '../../src/ike/notifies.ts'
 import { proposalOf, suiteOf } from '../../src/ike/proposals.ts'
 import { parseIdentity } from '../../src/pki/identity.ts'
+import type { Endpoint } from '../../src/wire/endpoint.ts'
 import { decodeMessage, decodePayloads, encodeMessage, encodePayloads } from '../../src/wire/message.ts'
 import { EXCHANGE, KE, NOTIFY } from '../../src/wire/numbers.ts'
 import type { Payload } from '../../src/wire/payloads/index.ts'
 import { defaultSecret } from './connection.ts'
 import type { World } from './world.ts'
 
-const address = { address: '192.0.2.1', port: 500 }
 const initiatorFlag = 0x08
+const responseFlag = 0x20
 
 /** How a message goes out; everything as usual by default. */
 export interface Manner {
@@ -34,6 +35,7 @@ export interface Manner {
 export class BareInitiator {
   readonly #world: World
   readonly #random: Random = seededRandom(Buffer.from('bare initiator'))
+  readonly #from: Endpoint
   readonly #suite: IkeSuite
   readonly #proposal: ConfiguredProposal
   readonly #spiI = Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8])
@@ -45,8 +47,9 @@ export class BareInitiator {
   #nextId = 1
 
   /** Talks to the right host of `world`; `proposal` has one transform of each type. */
-  constructor(world: World, proposal: ConfiguredProposal) {
+  constructor(world: World, proposal: ConfiguredProposal, from: Endpoint = { address: '192.0.2.1', port: 500 }) {
     this.#world = world
+    this.#from = from
     this.#proposal = proposal
     const { transforms } = proposal
     this.#suite = suiteOf({ protocol: 'IKE', number: 1, spi: new Uint8Array(), transforms })
@@ -92,7 +95,7 @@ export class BareInitiator {
     const algorithm = keyExchange(method)
     assert.ok(algorithm)
     const pair = algorithm.generate(this.#random)
-    const sent = this.#exchange(EXCHANGE.IKE_INTERMEDIATE, [{ type: 'KE', method, data: pair.public }], manner)
+    const sent = this.exchange(EXCHANGE.IKE_INTERMEDIATE, [{ type: 'KE', method, data: pair.public }], manner)
     const theirs = sent?.payloads.find(({ type }) => type === 'KE')
     if (sent === undefined || theirs?.type !== 'KE') return sent?.payloads
     const { d, pi, pr } = this.keys
@@ -105,22 +108,24 @@ export class BareInitiator {
     return sent.payloads
   }
 
-  /** IKE_AUTH with the pre-shared key and no Child SA; checks the responder's AUTH. */
-  auth(options: { readonly withoutIntAuth?: boolean } = {}): readonly Payload[] | undefined {
+  /** IKE_AUTH with the pre-shared key, with a Child SA only if it is among `more`; checks the responder's AUTH. */
+  auth(options: AuthOptions = {}): readonly Payload[] | undefined {
     const { data, type } = parseIdentity('left.lab')
     const { pi, pr } = this.keys
     const mid = Buffer.alloc(4)
     mid.writeUInt32BE(this.#nextId)
-    const intAuth = options.withoutIntAuth ? Buffer.alloc(0) : Buffer.concat([...this.#intAuth, mid])
+    const intermediates = this.#intAuth[0].length > 0
+    const intAuth = options.withoutIntAuth || !intermediates ? Buffer.alloc(0) : Buffer.concat([...this.#intAuth, mid])
     const id = (idType: number, value: Uint8Array): Buffer => Buffer.concat([Buffer.from([idType, 0, 0, 0]), value])
     const proof = (message: Uint8Array, nonce: Uint8Array, key: Secret, body: Uint8Array): Uint8Array => {
       const padded = createHmac('sha256', defaultSecret).update('Key Pad for IKEv2').digest()
       return createHmac('sha256', padded).update(message).update(nonce).update(hmac(key, body)).update(intAuth).digest()
     }
     const ours = proof(this.#init[0], this.#nonces[1], pi, id(type, data))
-    const answer = this.#exchange(EXCHANGE.IKE_AUTH, [
+    const answer = this.exchange(EXCHANGE.IKE_AUTH, [
       { type: 'IDi', idType: type, data },
-      { type: 'AUTH', method: 2, data: ours },
+      ...(options.withoutAuth ? [] : [{ type: 'AUTH', method: 2, data: ours } as const]),
+      ...(options.more ?? []),
     ])
     const theirId = answer?.payloads.find((payload) => payload.type === 'IDr')
     const theirs = answer?.payloads.find((payload) => payload.type === 'AUTH')
@@ -140,7 +145,8 @@ export class BareInitiator {
     this.#keys = ikeKeys(this.#suite, seed, ...this.#nonces, this.#spiI, this.#spiR)
   }
 
-  #exchange(exchange: number, payloads: readonly Payload[], manner: Manner = {}): Exchanged | undefined {
+  /** A request with these payloads, under the keys of the IKE SA, and the host's answer if there is one. */
+  exchange(exchange: number, payloads: readonly Payload[], manner: Manner = {}): Exchanged | undefined {
     const { messageId = this.#nextId, pieces, reserved = 0 } = manner
     const { ei, ai } = this.keys
     const inner = encodePayloads(payloads)
@@ -178,6 +184,35 @@ export class BareInitiator {
     }
   }
 
+  /** What the host has asked last. */
+  asked(): Asked {
+    const message = this.#world.right.sent.findLast(({ bytes }) => ((bytes[19] ?? 0) & responseFlag) === 0)?.bytes
+    assert.ok(message, 'the host has asked nothing')
+    const bytes = open({
+      suite: this.#sealer,
+      keyE: this.keys.er,
+      keyA: this.keys.ar,
+      message,
+      start: 28,
+      fragment: false,
+    })
+    const view = new DataView(message.buffer, message.byteOffset)
+    return {
+      exchange: message[18] ?? 0,
+      messageId: view.getUint32(20),
+      payloads: decodePayloads(message[28] ?? 0, bytes),
+    }
+  }
+
+  /** Answers what the host has asked last. */
+  answer(payloads: readonly Payload[]): void {
+    const { exchange, messageId } = this.asked()
+    const header = { spiI: this.#spiI, spiR: this.#spiR, exchange, flags: initiatorFlag | responseFlag, messageId }
+    const { ei: keyE, ai: keyA } = this.keys
+    const inner = encodePayloads(payloads)
+    this.#send([seal({ suite: this.#sealer, keyE, keyA, header, inner, iv: this.#random(8) })])
+  }
+
   get #sealer(): Parameters<typeof seal>[0]['suite'] {
     const { encr, encrKeyBits, integ } = this.#suite
     return { encr, keyBits: encrKeyBits, integ }
@@ -187,9 +222,23 @@ export class BareInitiator {
   #send(datagrams: readonly Uint8Array[]): Uint8Array[] {
     const { right } = this.#world
     const before = right.sent.length
-    for (const bytes of datagrams) this.#world.inject(right, address, bytes)
+    for (const bytes of datagrams) this.#world.inject(right, this.#from, bytes)
     return right.sent.slice(before).map(({ bytes }) => bytes)
   }
+}
+
+export interface AuthOptions {
+  readonly withoutIntAuth?: boolean
+  readonly withoutAuth?: boolean
+  /** Payloads behind AUTH. */
+  readonly more?: readonly Payload[]
+}
+
+/** A request of the host. */
+export interface Asked {
+  readonly exchange: number
+  readonly messageId: number
+  readonly payloads: readonly Payload[]
 }
 
 interface Exchanged {
