@@ -362,6 +362,11 @@ export class IkeSa {
     endIkeSa(this, 'no answer', () => this.close('peer not responding'))
   }
 
+  /** The peer has answered INVALID_SYNTAX, which ends the IKE SA on both sides without a Delete (RFC 7296 §2.21.3). */
+  refused(): void {
+    endIkeSa(this, 'deleted by peer', () => this.close('refused by peer'))
+  }
+
   /** A replaced or redundant IKE SA: the peer deletes it, and if it does not in all its retransmissions, time does. */
   expectDelete(): void {
     const { settings } = this.core

@@ -4,7 +4,7 @@
  */
 import type { Path } from '../wire/endpoint.ts'
 import type { Header } from '../wire/header.ts'
-import { EXCHANGE } from '../wire/numbers.ts'
+import { EXCHANGE, NOTIFY } from '../wire/numbers.ts'
 import type { Payload } from '../wire/payloads/index.ts'
 import { ExchangeTimeout } from './errors.ts'
 import { Reassembly } from './fragments.ts'
@@ -192,6 +192,11 @@ export class Requests {
     } else if (this.#sa.establishedAtMs !== undefined && this.#sa.mobike === undefined) {
       this.#sa.follow(path)
     }
+    if (this.#sa.establishedAtMs !== undefined && saysInvalidSyntax(received)) {
+      core.log('IKE', 1, 'received INVALID_SYNTAX notify error, closing IKE_SA', this.#sa)
+      this.#sa.refused()
+      return
+    }
     this.#sendWaiting()
     outstanding.waiter.resume(received)
   }
@@ -228,4 +233,8 @@ export class Requests {
     for (const outstanding of [...this.#outstanding.values()]) this.#end(outstanding)
     this.#waiting = []
   }
+}
+
+function saysInvalidSyntax({ payloads }: Received): boolean {
+  return payloads.some((payload) => payload.type === 'N' && payload.notify === NOTIFY.INVALID_SYNTAX)
 }
