@@ -111,7 +111,12 @@ export function open(sa: IkeSa, header: Header, bytes: Uint8Array, reassembly: R
     if (!(error instanceof DecodeError)) throw error
     return { kind: 'dropped', reason: `could not decode message: ${error.message}`, forged: false }
   }
-  if (header.exchange === EXCHANGE.IKE_SA_INIT) return { kind: 'payloads', payloads: outer }
+  if (header.exchange === EXCHANGE.IKE_SA_INIT) {
+    const reason = 'ignoring an IKE_SA_INIT response with an unknown critical payload'
+    return unacceptable(header, outer)
+      ? { kind: 'dropped', reason, forged: false }
+      : { kind: 'payloads', payloads: outer }
+  }
   const sealed = outer.at(-1)
   const { suite } = sa
   const keys = keysFor(sa, header)
@@ -152,6 +157,8 @@ export function open(sa: IkeSa, header: Header, bytes: Uint8Array, reassembly: R
   }
   try {
     const payloads = decodePayloads(inner, plaintext, 'SK')
+    const error = unacceptable(header, payloads)
+    if (error !== undefined) return { kind: 'malformed', error }
     if (header.exchange !== EXCHANGE.IKE_INTERMEDIATE) return { kind: 'payloads', payloads }
     return { kind: 'payloads', payloads, covered: { head: unfragmented(head, inner, plaintext.length), plaintext } }
   } catch (error) {
@@ -199,7 +206,7 @@ export function logParsed(sa: IkeSa, header: Header, payloads: readonly Payload[
 }
 
 /**
- * RFC 7296 §2.5: an unknown payload with the critical bit in a request makes the whole message unacceptable.
+ * RFC 7296 §2.5: an unknown payload with the critical bit makes the whole message unacceptable.
  * @throws Refusal UNSUPPORTED_CRITICAL_PAYLOAD with the type
  */
 export function refuseCritical(payloads: readonly Payload[]): void {
@@ -209,6 +216,17 @@ export function refuseCritical(payloads: readonly Payload[]): void {
         data: Uint8Array.of(payload.number),
       })
     }
+  }
+}
+
+/** A response with an unknown critical payload is no better than one that cannot be read; a request gets its answer. */
+function unacceptable({ flags }: Header, payloads: readonly Payload[]): Refusal | undefined {
+  try {
+    if (flags.response) refuseCritical(payloads)
+    return undefined
+  } catch (error) {
+    if (error instanceof Refusal) return error
+    throw error
   }
 }
 
