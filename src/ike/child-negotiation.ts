@@ -121,8 +121,8 @@ export function* conclude(
   const { core } = sa
   const { SA, TSi, TSr, N } = answer
   const { config } = draft.plan
-  if (SA === undefined || TSi === undefined || TSr === undefined) {
-    const refused = errorIn(N)
+  const refused = errorIn(N)
+  if (refused !== undefined || SA === undefined || TSi === undefined || TSr === undefined) {
     const name = refused === undefined ? 'no SA and no selectors' : `${nameOf(NOTIFY, refused.notify)} notify`
     throw new PeerRefused(
       refused?.notify ?? 0,

@@ -32,7 +32,7 @@ import { assert, ExchangeTimeout, PeerRefused, Refusal } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import type { JobResults } from '../job.ts'
 import { refuseCritical } from '../messages.ts'
-import { find } from '../notifies.ts'
+import { errorIn, find } from '../notifies.ts'
 import { accepted, type SelectionRules, select, transformOf } from '../proposals.ts'
 import { createLater, isPutOff, noteOutcome } from '../put-off.ts'
 import { reserveSpi } from '../reserved-spi.ts'
@@ -167,7 +167,10 @@ export function* exchange(
       continue
     }
     const nothing = { ni, nr: new Uint8Array() }
-    if (answer.SA === undefined) return { answer, seed: nothing, [Symbol.dispose]: () => {} }
+    // §3.10.1: with an error, known or not, the request has failed entirely.
+    if (answer.SA === undefined || errorIn(answer.N) !== undefined) {
+      return { answer: { ...answer, SA: undefined }, seed: nothing, [Symbol.dispose]: () => {} }
+    }
     if (Nonce === undefined) throw new Refusal(NOTIFY.INVALID_SYNTAX, 'the answer has no nonce')
     const chosen = accepted(proposals, answer.SA.proposals, rules)
     const agreed = chosen && transformOf(chosen, TRANSFORM_TYPE.KE)?.id
