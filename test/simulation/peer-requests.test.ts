@@ -1,94 +1,21 @@
 /** What an authentic peer may ask, right or wrong, and what it is told (RFC 7296 §2.5, §2.21, §3). */
 import assert from 'node:assert/strict'
 import { proposalOf } from '../../src/ike/proposals.ts'
-import {
-  ENCR,
-  ESN,
-  EXCHANGE,
-  INTEG,
-  KE,
-  NOTIFY,
-  nameOf,
-  PRF,
-  PROTOCOL,
-  TRANSFORM_TYPE,
-} from '../../src/wire/numbers.ts'
-import type { NPayload, Payload, Proposal } from '../../src/wire/payloads/index.ts'
+import { ENCR, ESN, EXCHANGE, INTEG, KE, NOTIFY, PRF, PROTOCOL, TRANSFORM_TYPE } from '../../src/wire/numbers.ts'
+import type { Payload, Proposal } from '../../src/wire/payloads/index.ts'
 import { formatSelectors } from '../../src/wire/selector.ts'
 import { BareInitiator } from './bare-initiator.ts'
 import { encr, espProposal, ikeProposal, subnet } from './connection.ts'
 import { nothingLeaks, onlyChild, onlySa } from './expect.ts'
-import { type PairOptions, pair } from './pair.ts'
+import { pair } from './pair.ts'
+import { begun, childOf, create, esp, inform, names, nonce, notify, selectors, spi, the, up } from './peer.ts'
 import { scenario } from './scenario.ts'
-import type { World } from './world.ts'
 
-interface Up {
-  readonly world: World
-  readonly peer: BareInitiator
-}
-
-function begun(options: PairOptions = {}): Up {
-  const world = pair(options)
-  const peer = new BareInitiator(world, ikeProposal())
-  peer.init()
-  return { world, peer }
-}
-
-/** The IKE SA is up; with `more` in IKE_AUTH also what that asks for. */
-function up(options: PairOptions = {}, more: readonly Payload[] = []): Up {
-  const { world, peer } = begun(options)
-  peer.auth({ more })
-  assert.equal(onlySa(world.right).state, 'ESTABLISHED')
-  return { world, peer }
-}
-
-const spi = Uint8Array.of(0xa1, 0xa2, 0xa3, 0xa4)
-const nonce: Payload = { type: 'Nonce', nonce: new Uint8Array(32).fill(7) }
-const esp: Proposal = proposalOf(espProposal(), 1, spi)
-
-function notify(type: number, more: Partial<NPayload> = {}): NPayload {
-  return { type: 'N', protocol: 0, spi: new Uint8Array(), notify: type, data: new Uint8Array(), ...more }
-}
-
-/** TSi and TSr; our side is first. */
-function selectors(ours = '10.1.0.0/16', theirs = '10.2.0.0/16'): Payload[] {
-  const one = (text: string) => {
-    const entry = subnet(text)
-    assert.ok(entry.kind === 'fixed')
-    return [entry.selector]
-  }
-  return [
-    { type: 'TSi', selectors: one(ours) },
-    { type: 'TSr', selectors: one(theirs) },
-  ]
-}
-
-function childOf(...proposals: readonly Proposal[]): Payload[] {
-  return [{ type: 'SA', proposals: proposals.length > 0 ? proposals : [esp] }, ...selectors()]
-}
-
-/** Payloads by name, with the notifies and their data: `N(INVALID_SYNTAX)`. */
-function names(payloads: readonly Payload[] | undefined): string[] | undefined {
-  return payloads?.map((payload) =>
-    payload.type === 'N'
-      ? `N(${nameOf(NOTIFY, payload.notify)}${payload.data.length > 0 ? ` ${Buffer.from(payload.data).toString('hex')}` : ''})`
-      : payload.type,
-  )
-}
-
-function create(peer: BareInitiator, ...payloads: readonly Payload[]): readonly Payload[] | undefined {
-  return peer.exchange(EXCHANGE.CREATE_CHILD_SA, payloads)?.payloads
-}
-
-function inform(peer: BareInitiator, ...payloads: readonly Payload[]): readonly Payload[] | undefined {
-  return peer.exchange(EXCHANGE.INFORMATIONAL, payloads)?.payloads
-}
-
-/** The proposal of an answer. */
+/** The one proposal of an answer. */
 function chosen(payloads: readonly Payload[] | undefined): Proposal {
-  const sa = payloads?.find((payload) => payload.type === 'SA')
-  assert.ok(sa?.type === 'SA' && sa.proposals.length === 1, `one proposal, not ${names(payloads)}`)
-  return sa.proposals[0] as Proposal // there is one
+  const { proposals } = the('SA', payloads)
+  assert.equal(proposals.length, 1)
+  return proposals[0] as Proposal // there is one
 }
 
 const critical: Payload = { type: 'Unknown', number: 200, critical: true, body: new Uint8Array(3) }
