@@ -151,7 +151,7 @@ scenario('the protocol of a notify without SPI, and reserved flags of the header
   ]
   // Bits 0 to 2, 6 and 7 are reserved, bit 4 says that the sender could do a higher version.
   const answer = peer.exchange(EXCHANGE.CREATE_CHILD_SA, request, { reserved: 0xd7 })
-  assert.deepEqual(names(answer?.payloads), ['N(USE_TRANSPORT_MODE)', 'SA', 'Nonce', 'TSi', 'TSr'])
+  assert.equal(names(answer?.payloads)?.[0], 'N(USE_TRANSPORT_MODE)')
   assert.equal(onlyChild(world.right).mode, 'TRANSPORT')
   const flags = world.right.sent.at(-1)?.bytes[19]
   assert.equal(flags, 0x20, 'a response of the original responder, and nothing else')
