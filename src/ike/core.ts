@@ -17,6 +17,7 @@ import { NameServers } from './name-servers.ts'
 import type { AlertKind, Event, LogEntry, LogGroup, Output } from './output.ts'
 import { Policies } from './policies.ts'
 import { Pools } from './pools.ts'
+import { answerPauseMs, Recent } from './recent.ts'
 import { Reqids } from './reqids.ts'
 import { Retries } from './retries.ts'
 import { Process, type Waiter } from './runner.ts'
@@ -65,6 +66,8 @@ export class Core {
   readonly traps: Traps
   readonly retries: Retries
   readonly unknownSpis: UnknownSpis = new UnknownSpis()
+  /** Whom we have sent an error without protection to. */
+  readonly unprotectedAnswers: Recent = new Recent(answerPauseMs)
   /** All IKE SAs by unique id, oldest first. */
   readonly sas: SaTable = new SaTable()
   /** The same by the SPI we chose. */

@@ -89,6 +89,7 @@ function readHeader(core: Core, local: Endpoint, remote: Endpoint, bytes: Uint8A
     // RFC 7296 §2.5: answer a higher version; we do it for IKEv1 too, whose users deserve to know.
     core.drops.malformed++
     if (header.major > 2 ? header.flags.response : header.spiR !== 0n) return undefined
+    if (!core.unprotectedAnswers.take(remote.address, core.now)) return undefined
     core.log(
       'NET',
       1,

@@ -8,7 +8,7 @@
  * Nothing is believed of such an answer, and nothing is answered to it: anybody can send it. It makes us ask our peers
  * at that address whether they are still there, now rather than at the next liveness check.
  *
- * Both are rare: an answer per address in ten seconds and a few in all, a check per address in half a minute.
+ * Both are rare: answers as all that is unprotected (recent.ts), a check per address in half a minute.
  */
 import type { Endpoint } from '../wire/endpoint.ts'
 import { DecodeError } from '../wire/errors.ts'
@@ -19,36 +19,12 @@ import type { Core } from './core.ts'
 import { ExchangeTimeout } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { notify } from './notifies.ts'
+import { Recent } from './recent.ts'
 import { request } from './script.ts'
 
-const answerPauseMs = 10_000
 const checkPauseMs = 30_000
-/** Answers per pause in all, and addresses remembered. */
-const mostAnswers = 20
-
-/** When an address was last met, for a bounded number of addresses. */
-class Recent {
-  readonly #pauseMs: number
-  readonly #times = new Map<string, number>()
-
-  constructor(pauseMs: number) {
-    this.#pauseMs = pauseMs
-  }
-
-  /** Whether it is this address's turn; if so, it is remembered. */
-  take(address: string, now: number): boolean {
-    for (const [other, at] of this.#times) {
-      if (now - at < this.#pauseMs) break // the oldest comes first
-      this.#times.delete(other)
-    }
-    if (this.#times.has(address) || this.#times.size >= mostAnswers) return false
-    this.#times.set(address, now)
-    return true
-  }
-}
 
 export class UnknownSpis {
-  readonly #answers = new Recent(answerPauseMs)
   readonly #checks = new Recent(checkPauseMs)
 
   /** Answers a protected request of an IKE SA that we do not know, if it is time for an answer. */
@@ -58,7 +34,7 @@ export class UnknownSpis {
     if (flags.response || exchange === EXCHANGE.IKE_SA_INIT || spiI === 0n || spiR === 0n) return
     if (nextPayload !== PAYLOAD.SK && nextPayload !== PAYLOAD.SKF) return
     if (!core.settings.sendInvalidIkeSpi || core.shuttingDown) return
-    if (!this.#answers.take(remote.address, core.now)) return
+    if (!core.unprotectedAnswers.take(remote.address, core.now)) return
     core.log('NET', 1, `sending INVALID_IKE_SPI to ${remote.address} for an unknown IKE_SA`)
     const bytes = encodeMessage({
       spiI,

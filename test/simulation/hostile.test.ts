@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { seededRandom } from '../../src/crypto/random.ts'
 import { decodeHeader } from '../../src/wire/header.ts'
-import { nothingLeaks, sameSingleChild } from './expect.ts'
+import { failed, logged, nothingLeaks, nothingLeft, sameSingleChild } from './expect.ts'
 import { established, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
 
@@ -55,22 +55,65 @@ scenario('an unknown payload that is not critical is ignored', () => {
   assert.equal(world.right.sas().length, 1)
 })
 
+/** The header of an IKE_SA_INIT request of that version, and nothing else. */
+function ofVersion(version: number): Uint8Array {
+  const bytes = Buffer.alloc(28, 7)
+  bytes.fill(0, 8, 16)
+  bytes.set([33, version, 34, 0x08, 0, 0, 0, 0, 0, 0, 0, 28], 16)
+  return bytes
+}
+
+/** RFC 7296 §1.5, §2.5: SPIs, exchange type and message ID are those of the request; the version is our highest. */
 scenario('a message of IKEv1 and one of a version to come', () => {
-  const world = pair()
-  const message = (version: number): Uint8Array => {
-    const bytes = Buffer.alloc(28, 7)
-    bytes.fill(0, 8, 16)
-    bytes.set([33, version, 34, 0x08, 0, 0, 0, 0, 0, 0, 0, 28], 16)
-    return bytes
-  }
   for (const version of [0x10, 0x30]) {
-    const before = world.right.sent.length
-    world.inject(world.right, stranger, message(version))
-    const answer = world.right.sent[before]
+    const world = pair()
+    const request = ofVersion(version)
+    world.inject(world.right, stranger, request)
+    const [answer] = world.right.sent
     assert.ok(answer, `version ${version >> 4} has no answer`)
-    assert.deepEqual([...answer.bytes.subarray(32, 36)].slice(-2), [0, 5]) // INVALID_MAJOR_VERSION
+    const bytes = Buffer.from(answer.bytes)
+    assert.deepEqual(bytes.subarray(0, 16), Buffer.from(request.subarray(0, 16)))
+    // N, version 2.0, IKE_SA_INIT, response, message ID 0, 36 octets; INVALID_MAJOR_VERSION
+    assert.deepEqual([...bytes.subarray(16, 28)], [41, 0x20, 34, 0x20, 0, 0, 0, 0, 0, 0, 0, 36])
+    assert.deepEqual([...bytes.subarray(28)], [0, 0, 0, 8, 0, 0, 0, 5])
+    assert.deepEqual(world.right.sas(), [])
   }
-  assert.deepEqual(world.right.sas(), [])
+})
+
+scenario('a minor version to come', () => {
+  const world = pair()
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.finishJobs()
+  const flight = world.net.flights[0]
+  assert.ok(flight)
+  const request = Uint8Array.from(flight.bytes)
+  request[17] = 0x2f
+  world.inject(world.right, { address: '192.0.2.1', port: 500 }, request)
+  assert.equal(world.right.sas().length, 1)
+  assert.equal(world.right.sent.at(-1)?.bytes[17], 0x20)
+})
+
+scenario('a message of a version to come under the SPIs of an IKE SA changes nothing', () => {
+  const world = established()
+  const last = world.left.sent.at(-1)
+  assert.ok(last)
+  const later = Uint8Array.from(last.bytes)
+  later[4 + 17] = 0x30
+  world.inject(world.right, { address: '192.0.2.1', port: 4500 }, later, 4500)
+  sameSingleChild(world)
+})
+
+scenario('messages of another version are answered once in ten seconds, and a flood gets twenty answers', () => {
+  const world = pair()
+  const { sent } = world.right
+  for (let i = 0; i < 10; i++) world.inject(world.right, stranger, ofVersion(0x30))
+  assert.equal(sent.length, 1)
+  world.wait(11)
+  world.inject(world.right, stranger, ofVersion(0x30))
+  assert.equal(sent.length, 2)
+  world.wait(11)
+  for (let i = 0; i < 200; i++) world.inject(world.right, { address: `203.0.113.${i}`, port: 500 }, ofVersion(0x10))
+  assert.equal(sent.length, 22)
 })
 
 /** Every prefix, every single octet changed: an SA that is up stays up, and none is left over. */
@@ -181,4 +224,22 @@ scenario('forged cookies slow an initiator down, and neither stop it nor make it
   world.settle()
   world.wait(40) // requests with other cookies are other requests to right: half-open for a while
   sameSingleChild(world)
+})
+
+scenario('somebody who asks for ever new cookies is given up', () => {
+  const world = pair()
+  const answer = world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.finishJobs()
+  const [flight] = world.net.flights
+  assert.ok(flight)
+  world.net.partitioned = true
+  const right = { address: world.right.kernel.addresses[0] ?? '', port: 500 }
+  for (let i = 0; i < 22 && answer() === undefined; i++) {
+    world.inject(world.left, right, forgedAnswer(flight.bytes, 16390, Uint8Array.of(2, i)))
+    world.wait(0.5)
+  }
+  failed(answer(), /establishing CHILD_SA 'net' failed/)
+  logged(world.left, 'peer refused 20 of its own cookies')
+  assert.equal(world.left.sent.length, 21)
+  nothingLeft(world.left)
 })

@@ -44,6 +44,18 @@ scenario('a restarted peer answers once in ten seconds', () => {
   assert.deepEqual(world.left.sas(), [])
 })
 
+/** RFC 7296 §1.5: as a response, with the SPIs, the exchange and the message ID of the request. */
+scenario('the answer without protection has the numbers of its request, and no data', () => {
+  const world = established()
+  const request = Buffer.from(world.left.sent.at(-1)?.bytes.subarray(4) ?? [])
+  request[8] = (request[8] ?? 0) ^ 0xff
+  world.inject(world.right, { address: '192.0.2.1', port: 500 }, request)
+  const answer = Buffer.from(world.right.sent.at(-1)?.bytes ?? [])
+  assert.deepEqual(answer.subarray(0, 16), request.subarray(0, 16))
+  assert.deepEqual([...answer.subarray(16, 28)], [41, 0x20, 35, 0x20, 0, 0, 0, 1, 0, 0, 0, 36])
+  assert.deepEqual([...answer.subarray(28)], [0, 0, 0, 8, 0, 0, 0, 4])
+})
+
 scenario('not when it is switched off', () => {
   const world = established({
     left: { connection: { dpdDelaySeconds: 30 } },
@@ -73,6 +85,27 @@ for (const type of ['INVALID_IKE_SPI', 'INVALID_SPI'] as const) {
     sameSingleChild(world)
   })
 }
+
+/** RFC 7296 §1.5: somebody without an IKE SA tells that ESP came under an SPI that it does not know. */
+scenario('an INVALID_SPI in a request without protection is a hint as well, and is not answered', () => {
+  const world = established()
+  const before = exchanges(world.left).length
+  const message = encodeMessage({
+    spiI: 0n,
+    spiR: 0n,
+    major: 2,
+    minor: 0,
+    exchange: EXCHANGE.INFORMATIONAL,
+    flags: { initiator: true, response: false },
+    messageId: 0,
+    payloads: [{ type: 'N', protocol: 3, spi: new Uint8Array(), notify: NOTIFY.INVALID_SPI, data: new Uint8Array(4) }],
+  })
+  world.inject(world.left, right, message)
+  assert.deepEqual(exchanges(world.left).slice(before), ['INFORMATIONAL request 2'])
+  world.settle()
+  assert.equal(exchanges(world.left).length, before + 1)
+  sameSingleChild(world)
+})
 
 scenario('it says nothing about a peer at another address', () => {
   const world = established()
