@@ -20,9 +20,11 @@ export class Dialogue {
   readonly #requests: Requests
   readonly #answers: Answers
   readonly #tasks: Tasks
+  readonly #sending: Sending
 
   constructor(sa: IkeSa) {
     const sending = new Sending(sa)
+    this.#sending = sending
     const requests = new Requests(sa, sending)
     const performer = {
       request: (waiter: Waiter, effect: RequestEffect): void => requests.ask(waiter, effect),
@@ -85,8 +87,8 @@ export class Dialogue {
   }
 
   /** As if nothing had been said yet: for a fresh attempt of an initiator. */
-  startOver(): void {
-    this.#requests.startOver()
+  startOver(nextId = 0): void {
+    this.#requests.startOver(nextId)
   }
 
   // --- the peer's requests --------------------------------------------------------------------------------------
@@ -127,6 +129,11 @@ export class Dialogue {
   receive(header: Header, bytes: Uint8Array, local: Endpoint, remote: Endpoint): void {
     if (header.flags.response) this.#requests.receive(header, bytes, { local, remote })
     else this.#answers.receive(header, bytes, { local, remote })
+  }
+
+  /** Does something when either side is about to run out of message IDs. */
+  whenIdsRunOut(action: () => void): void {
+    this.#sending.whenIdsRunOut = action
   }
 
   /** Ends every script. What they and the queue were to do has failed, as the result is to be told. */

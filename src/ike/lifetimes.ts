@@ -24,6 +24,7 @@ import { reauthenticate, scheduleReauthentication } from './reauthentication.ts'
 export function scheduleLifetime(sa: IkeSa): void {
   const { core, connection } = sa
   if (connection === undefined) return
+  sa.dialogue.whenIdsRunOut(() => rekey(sa))
   const { rekeySeconds, reauthSeconds, overSeconds, randSeconds } = connection
   const draw = () => Buffer.from(core.random(4)).readUInt32BE() % Math.max(1, randSeconds)
   const times: number[] = []

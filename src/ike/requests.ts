@@ -13,7 +13,7 @@ import { logParsed, openCounted } from './messages.ts'
 import { mostProbes, PathProbing, probeMs } from './path-probing.ts'
 import type { Waiter } from './runner.ts'
 import type { Received, RequestEffect } from './script.ts'
-import type { Sending } from './sending.ts'
+import { lastId, type Sending } from './sending.ts'
 import type { Timer } from './timers.ts'
 import { RequestWindow, retransmitDelayMs } from './window.ts'
 
@@ -79,7 +79,11 @@ export class Requests {
     while (this.#window.isOpen) {
       const asked = this.#waiting.shift()
       if (asked === undefined) return
-      this.#begin(asked.waiter, asked.effect)
+      try {
+        this.#begin(asked.waiter, asked.effect)
+      } catch (error) {
+        asked.waiter.fail(error instanceof Error ? error : new Error(String(error)))
+      }
     }
   }
 
@@ -218,14 +222,15 @@ export class Requests {
 
   /** Sends one request that nobody waits for, whatever is outstanding: the last message of an SA that ends. */
   sendLast(exchange: number, payloads: readonly Payload[]): void {
+    if (this.#window.nextId > lastId) return
     const messageId = this.#window.nextId++
     this.#sending.send(this.#sending.encode({ exchange, response: false, messageId, payloads }))
   }
 
   /** As if nothing had been asked yet: for a fresh attempt of an initiator. */
-  startOver(): void {
+  startOver(nextId = 0): void {
     this.end()
-    this.#window.nextId = 0
+    this.#window.nextId = nextId
   }
 
   /** Nobody waits for any response any more. */

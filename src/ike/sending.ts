@@ -1,19 +1,35 @@
 /** What one IKE SA puts on the wire. */
 import { formatEndpoint, type Path } from '../wire/endpoint.ts'
+import { ExchangeTimeout } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { logGenerating, type Outgoing, protect } from './messages.ts'
+
+/** The last message ID that there is, and how many before it are for rekeying, tried again and again. */
+export const lastId = 0xffff_ffff
+const spareIds = 0xffff
 
 export class Sending {
   readonly #sa: IkeSa
   /** How many messages have been sealed under the keys of this SA. */
   #sealed = 0n
+  /** Called once, when either side has few message IDs left: RFC 7296 §2.2 wants the IKE SA rekeyed by then. */
+  whenIdsRunOut: (() => void) | undefined
 
   constructor(sa: IkeSa) {
     this.#sa = sa
   }
 
-  /** The datagrams of a message: one, or all fragments. They are sent again unchanged. */
+  /**
+   * The datagrams of a message: one, or all fragments. They are sent again unchanged.
+   * @throws ExchangeTimeout after the last message ID: as good as a request that is never answered
+   */
   encode(message: Outgoing): readonly Uint8Array[] {
+    if (message.messageId > lastId) throw new ExchangeTimeout(message.exchange)
+    if (message.messageId > lastId - spareIds) {
+      const act = this.whenIdsRunOut
+      this.whenIdsRunOut = undefined
+      act?.()
+    }
     logGenerating(this.#sa, message.exchange, message.response, message.messageId, message.payloads)
     return protect(this.#sa, message, () => this.#sealed++)
   }
