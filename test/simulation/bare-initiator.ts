@@ -122,11 +122,12 @@ export class BareInitiator {
       return createHmac('sha256', padded).update(message).update(nonce).update(hmac(key, body)).update(intAuth).digest()
     }
     const ours = proof(this.#init[0], this.#nonces[1], pi, id(type, data))
-    const answer = this.exchange(EXCHANGE.IKE_AUTH, [
+    const request: Payload[] = [
       { type: 'IDi', idType: type, data },
       ...(options.withoutAuth ? [] : [{ type: 'AUTH', method: 2, data: ours } as const]),
       ...(options.more ?? []),
-    ])
+    ]
+    const answer = this.exchange(EXCHANGE.IKE_AUTH, options.reversed ? request.reverse() : request)
     const theirId = answer?.payloads.find((payload) => payload.type === 'IDr')
     const theirs = answer?.payloads.find((payload) => payload.type === 'AUTH')
     if (theirId?.type === 'IDr' && theirs?.type === 'AUTH') {
@@ -167,7 +168,7 @@ export class BareInitiator {
               iv: this.#random(8),
             }),
           )
-    const answers = this.#send(datagrams)
+    const answers = this.#send(datagrams).filter(({ 19: flags = 0 }) => (flags & responseFlag) !== 0)
     const [first] = answers
     if (first === undefined) return undefined
     this.#nextId++
@@ -232,6 +233,8 @@ export interface AuthOptions {
   readonly withoutAuth?: boolean
   /** Payloads behind AUTH. */
   readonly more?: readonly Payload[]
+  /** All payloads in the opposite order. */
+  readonly reversed?: boolean
 }
 
 /** A request of the host. */
@@ -241,7 +244,8 @@ export interface Asked {
   readonly payloads: readonly Payload[]
 }
 
-interface Exchanged {
+/** A request and the answer to it: payloads, and the octets that are in SK, behind the header. */
+export interface Exchanged {
   readonly payloads: readonly Payload[]
   readonly request: { readonly head: Uint8Array; readonly inner: Uint8Array }
   readonly response: { readonly head: Uint8Array; readonly inner: Uint8Array }

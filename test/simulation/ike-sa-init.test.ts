@@ -1,9 +1,11 @@
 /** IKE_SA_INIT where it does not go straight: cookies (RFC 7296 §2.6), other groups (§1.2), NAT (§2.23). */
 import assert from 'node:assert/strict'
-import { KE } from '../../src/wire/numbers.ts'
+import { notify } from '../../src/ike/notifies.ts'
+import { decodeMessage, encodeMessage } from '../../src/wire/message.ts'
+import { EXCHANGE, KE, NOTIFY } from '../../src/wire/numbers.ts'
 import { ikeProposal } from './connection.ts'
 import { carries, exchanges, nothingLeaks, onlyChild, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
-import { established, type PairOptions, pair } from './pair.ts'
+import { configure, established, type PairOptions, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
 import type { World } from './world.ts'
 
@@ -60,6 +62,66 @@ scenario('a cookie', () => {
   sameSingleChild(world)
 })
 
+/** RFC 7296 §2.6: the cookie comes first, and all that follows is as it was; the answer that asks for it has no more in it. */
+scenario('the request with the cookie is otherwise the one before', () => {
+  const world = pair(cookies)
+  initiate(world)
+  halfOpen(world)
+  world.settle()
+  const [first, second] = world.left.sent.slice(0, 2).map(({ bytes }) => decodeMessage(bytes))
+  const asked = world.right.sent.find(({ label }) => label.includes('N(COOKIE)'))
+  assert.ok(first && second && asked)
+  const answer = decodeMessage(asked.bytes)
+  assert.equal(answer.spiR, 0n)
+  const [cookie, ...nothing] = answer.payloads
+  assert.ok(cookie?.type === 'N' && nothing.length === 0)
+  assert.ok(cookie.data.length >= 1 && cookie.data.length <= 64)
+  assert.deepEqual(second, { ...first, payloads: [cookie, ...first.payloads] })
+})
+
+/** RFC 7296 §1.2: whoever forged the refusal must not take proposals away. */
+scenario('the request with another group proposes all that it did before', () => {
+  const world = established(otherGroupFirst)
+  const [first, second] = world.left.sent.map(({ label, bytes }) =>
+    label.startsWith('IKE_SA_INIT') ? decodeMessage(bytes) : undefined,
+  )
+  const part = (message: typeof first, type: 'SA' | 'Nonce' | 'KE') =>
+    message?.payloads.find((one) => one.type === type)
+  assert.deepEqual(part(second, 'SA'), part(first, 'SA'))
+  assert.notDeepEqual(part(second, 'KE'), part(first, 'KE'))
+  assert.deepEqual([first?.messageId, second?.messageId], [0, 0])
+  assert.deepEqual([first?.spiI, first?.spiR], [second?.spiI, 0n])
+  const refusal = world.right.sent.find(({ label }) => label.includes('N(INVAL_KE)'))
+  assert.ok(refusal)
+  assert.deepEqual(decodeMessage(refusal.bytes).payloads, [
+    notify(NOTIFY.INVALID_KE_PAYLOAD, Uint8Array.of(0, KE.CURVE_25519)),
+  ])
+})
+
+for (const length of [0, 65]) {
+  scenario(`a cookie of ${length} octets is none`, () => {
+    const world = pair()
+    initiate(world)
+    const request = world.net.flights[0]
+    assert.ok(request)
+    const { spiI } = decodeMessage(request.bytes)
+    const forged = encodeMessage({
+      spiI,
+      spiR: 0n,
+      major: 2,
+      minor: 0,
+      exchange: EXCHANGE.IKE_SA_INIT,
+      flags: { initiator: false, response: true },
+      messageId: 0,
+      payloads: [notify(NOTIFY.COOKIE, new Uint8Array(length))],
+    })
+    world.inject(world.left, { address: '192.0.2.2', port: 500 }, forged)
+    assert.equal(world.left.sent.length, 1)
+    world.settle()
+    sameSingleChild(world)
+  })
+}
+
 /** The cookie first, then the group: the second retry carries the cookie as well (RFC 7296 §2.6.1). */
 scenario('a cookie, then another group', () => {
   const world = pair({ ...otherGroupFirst, right: { ...otherGroupFirst.right, ...cookies.right } })
@@ -80,6 +142,50 @@ scenario('a cookie, then another group', () => {
   assert.equal(onlySa(world.left).state, 'ESTABLISHED')
   world.wait(40)
   sameSingleChild(world)
+})
+
+/**
+ * A responder that does not take its cookie for the other group as well (RFC 7296 §2.6.1) asks for another one.
+ *
+ *    |-- IKE_SA_INIT request 0 [ N(COOKIE) SA KE' No … ] ------>|
+ *    |<---------------- IKE_SA_INIT response 0 [ N(COOKIE') ] --|   whose secret has changed twice
+ *    |-- IKE_SA_INIT request 0 [ N(COOKIE') SA KE' No … ] ----->|
+ */
+scenario('a cookie, then another group, then another cookie', () => {
+  const options = { ...otherGroupFirst, right: { ...otherGroupFirst.right, ...cookies.right } }
+  const world = pair(options)
+  const { left, right } = world
+  left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.finishJobs()
+  const primer = pair({ seed: 2 })
+  primer.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  primer.finishJobs()
+  const other = primer.net.flights[0]
+  assert.ok(other)
+  const load = () => world.inject(right, { address: '192.0.2.1', port: 1234 }, other.bytes)
+  load()
+  world.deliver(4) // the request, its cookie, the request with it, the other group
+  saidToPeer(left, 'N(COOKIE) SA KE')
+  saidToPeer(right, 'N(INVAL_KE)')
+  const held = [...world.net.flights]
+  assert.equal(held.length, 1)
+  for (const flight of held) world.net.remove(flight)
+  world.wait(20, { deliver: false }) // the cookie is too old by now, and left sends its request again
+  for (const flight of [...world.net.flights].slice(1)) world.net.remove(flight)
+  right.restart()
+  configure(world, 'right', options)
+  load()
+  world.settle()
+  world.wait(1)
+  assert.equal(onlySa(left).state, 'ESTABLISHED')
+  const cookiesOf = left.sent.filter(({ label }) => label.startsWith('IKE_SA_INIT request 0 [ N(COOKIE)'))
+  const sent = new Set(
+    cookiesOf.map(({ bytes }) => {
+      const [cookie] = decodeMessage(bytes).payloads
+      return cookie?.type === 'N' ? Buffer.from(cookie.data).toString('hex') : ''
+    }),
+  )
+  assert.equal(sent.size, 2)
 })
 
 /**
@@ -140,6 +246,21 @@ for (const nat of ['left', 'right', 'both'] as const) {
     nothingLeaks(world)
   })
 }
+
+scenario('four zero octets come before every IKE message on port 4500', () => {
+  const world = established({ nat: 'left' })
+  for (const host of world.hosts) {
+    for (const { label, bytes } of host.sent) {
+      const inClear = label.startsWith('IKE_SA_INIT') // still on port 500
+      assert.equal(
+        bytes.subarray(0, 4).every((octet) => octet === 0),
+        !inClear,
+        label,
+      )
+      assert.equal(Buffer.from(bytes).readUInt32BE(24 + (inClear ? 0 : 4)), bytes.length - (inClear ? 0 : 4))
+    }
+  }
+})
 
 /** One octet after every 20 s without anything else (RFC 3948 §4); the other side has nothing to keep. */
 scenario('the host behind the NAT keeps the mapping alive', () => {

@@ -8,10 +8,12 @@ import {
   authRound,
   credentialsFor,
   defaultAuthority,
+  defaultSecret,
   encr,
   espProposal,
   identityOf,
   ikeProposal,
+  sharedSecret,
 } from './connection.ts'
 import { failed, logged, nothingLeaks, onlySa, saidToPeer } from './expect.ts'
 import { type PairOptions, pair } from './pair.ts'
@@ -78,6 +80,18 @@ scenario('another pre-shared key', () => {
   saidToPeer(world.right, 'IKE_AUTH response 1 [ N(AUTH_FAILED) ]')
   logged(world.right, "tried 1 shared key for 'right.lab' - 'left.lab', but MAC mismatched")
   logged(world.left, 'received AUTHENTICATION_FAILED notify error')
+})
+
+/** RFC 7296 §1.2: a secret proves the identity that it is for, and no other. */
+scenario('a pre-shared key that is for somebody else', () => {
+  const others = 'the secret of somebody else'
+  const left = { ...credentialsFor('left', 'psk'), secrets: [sharedSecret(others, identityOf('left'))] }
+  const right = {
+    ...credentialsFor('right', 'psk'),
+    secrets: [sharedSecret(defaultSecret, identityOf('left')), sharedSecret(others, 'other.lab')],
+  }
+  const world = inVain({ left: { credentials: left }, right: { credentials: right } })
+  saidToPeer(world.right, 'IKE_AUTH response 1 [ N(AUTH_FAILED) ]')
 })
 
 /** Right has the wrong secret for left's check only: left tells right with a DELETE, for right believes it is up. */

@@ -182,6 +182,22 @@ for (const side of ['left', 'right'] as const) {
     })
   }
 
+  /** RFC 7296 §2.8.1: so that two ends with the same configuration do not always begin at once. */
+  scenario(`${side} rekeys the child at a time that is drawn`, () => {
+    const times = new Set<number>()
+    for (let seed = 1; seed <= 8; seed++) {
+      const child = { lifetimeSeconds: { rekey: 1000, life: 1100, rand: 100 } }
+      const world = established({ seed, child: { lifetimeSeconds: { rekey: 0, life: 0, rand: 0 } }, [side]: { child } })
+      world.wait(898)
+      for (const host of world.hosts) assert.equal(eventsOf(host, 'child-rekey').length, 0)
+      let seconds = 898
+      for (; eventsOf(world.host(side), 'child-rekey').length === 0; seconds++) world.wait(1)
+      assert.ok(seconds <= 1001, `after ${seconds} s`)
+      times.add(seconds)
+    }
+    assert.ok(times.size > 3, `${[...times]}`)
+  })
+
   /** charon: a soft limit while the peer's rekeying waits for its DELETE says nothing. */
   scenario(`a soft limit of ${side} is ignored while the peer is rekeying`, () => {
     const world = established({ [side]: { child: { lifetimePackets: { rekey: 10n, life: 1000n, rand: 0n } } } })

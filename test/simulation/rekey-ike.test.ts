@@ -4,7 +4,17 @@ import { KE } from '../../src/wire/numbers.ts'
 import { ikeProposal } from './connection.ts'
 import { logged, onlySa, sameSingleChild } from './expect.ts'
 import { established } from './pair.ts'
-import { closesClean, eventsOf, pfs, rekey, stillWorks, trafficFlows, twoChildren } from './rekey.ts'
+import {
+  closesClean,
+  deliverFrom,
+  eventsOf,
+  pfs,
+  rekey,
+  stillWorks,
+  terminate,
+  trafficFlows,
+  twoChildren,
+} from './rekey.ts'
 import { scenario } from './scenario.ts'
 
 for (const side of ['left', 'right'] as const) {
@@ -140,6 +150,39 @@ for (const side of ['left', 'right'] as const) {
     stillWorks(world)
   })
 
+  /** RFC 7296 §2.8: the DELETE is the last request on the old IKE SA; §1.4: all that follows is said on the new one. */
+  scenario(`${side} rekeys the IKE SA: what is asked for later goes over the new one, by either side`, () => {
+    const world = twoChildren({ esp: pfs })
+    const host = world.host(side)
+    const old = onlySa(host).spiI
+    rekey(host, 'IKE SA')
+    deliverFrom(world, host)
+    // Its peer has answered the request, and is asked for more before the DELETE comes.
+    const answer = world.peer(host).command({ kind: 'initiate', child: 'more', timeoutMs: 0 })
+    world.wait(6)
+    assert.deepEqual(answer(), { kind: 'done' })
+    for (const one of [host, world.peer(host)]) {
+      rekey(one, 'child')
+      world.wait(6)
+    }
+    terminate(host, 'child')
+    world.settle()
+    for (const one of world.hosts) {
+      const requests = one.sent.filter(({ label }) => label.includes(' request '))
+      const onOld = requests.filter(({ bytes }) => spiOf(bytes) === old).map(({ label }) => label)
+      if (one === host) assert.match(onOld.at(-1) ?? '', /^INFORMATIONAL request \d+ \[ D \]$/)
+      const created = one.sent.findLast(({ label }) => label.startsWith('CREATE_CHILD_SA request'))
+      assert.ok(created !== undefined)
+      assert.notEqual(spiOf(created.bytes), old)
+    }
+    const deletions = host.sent.filter(({ label }) => /^INFORMATIONAL request \d+ \[ D \]$/.test(label))
+    assert.deepEqual(
+      deletions.map(({ bytes }) => spiOf(bytes) === old),
+      [true, ...deletions.slice(1).map(() => false)],
+    )
+    assert.ok(deletions.length >= 3)
+  })
+
   scenario(`the IKE SA of ${side} reaches its rekey time`, () => {
     const world = established({ [side]: { connection: { rekeySeconds: 100, randSeconds: 1 } } })
     world.wait(102)
@@ -150,4 +193,10 @@ for (const side of ['left', 'right'] as const) {
     assert.ok(eventsOf(world.left, 'ike-rekey').length >= 10)
     closesClean(world)
   })
+}
+
+/** The initiator's SPI of a message that may have the non-ESP marker in front. */
+function spiOf(bytes: Uint8Array): bigint {
+  const start = bytes.subarray(0, 4).every((octet) => octet === 0) ? 4 : 0
+  return Buffer.from(bytes).readBigUInt64BE(start)
 }

@@ -1,5 +1,6 @@
 /** Lost, doubled and late messages (RFC 7296 §2.1, §2.2). */
 import assert from 'node:assert/strict'
+import { decodeMessage, encodeMessage } from '../../src/wire/message.ts'
 import { exchanges, failed, logged, nothingLeaks, onlySa, sameSingleChild } from './expect.ts'
 import { established, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
@@ -69,6 +70,94 @@ scenario('the schedule of retransmissions', () => {
   logged(world.left, 'giving up after 5 retransmits')
   logged(world.left, 'establishing IKE_SA failed, peer not responding')
   nothingLeaks(world)
+})
+
+/** RFC 7296 §2.1: from the initiator's SPI on. */
+scenario('what is sent again is the same to the octet', () => {
+  const world = pair()
+  world.net.partitioned = true
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.wait(100)
+  const up = established()
+  const before = up.left.sent.length
+  up.net.partitioned = true
+  up.left.command({ kind: 'terminate', select: { child: 'net' }, force: false, timeoutMs: 0 })
+  up.wait(100)
+  for (const sent of [world.left.sent, up.left.sent.slice(before)]) {
+    assert.equal(sent.length, 6)
+    assert.equal(new Set(sent.map(({ bytes }) => Buffer.from(bytes).toString('hex'))).size, 1)
+  }
+})
+
+/**
+ *    |-- INFORMATIONAL request 2 ------------->|
+ *    |        x--- INFORMATIONAL response 2 ---|   nothing more, however long it takes
+ *    |-- INFORMATIONAL request 2, an hour later ->|
+ *    |<------------ INFORMATIONAL response 2 --|
+ */
+scenario(
+  'a response is sent when its request comes, kept for as long as it may come again, and not sent otherwise',
+  () => {
+    const forever = { rekeySeconds: 0 }
+    const world = established({ connection: forever, child: { lifetimeSeconds: { rekey: 0, life: 0, rand: 0 } } })
+    const before = world.right.sent.length
+    world.left.command({ kind: 'terminate', select: { child: 'net' }, force: false, timeoutMs: 0 })
+    const [request] = world.net.flights
+    assert.ok(request)
+    world.deliver()
+    world.lose()
+    world.net.partitioned = true
+    world.wait(3600)
+    assert.equal(world.right.sent.length, before + 1)
+    world.net.partitioned = false
+    world.net.duplicate(request)
+    world.deliverThis(request)
+    assert.equal(world.right.sent.length, before + 2)
+    assert.deepEqual(world.right.sent.at(-1)?.bytes, world.right.sent.at(-2)?.bytes)
+  },
+)
+
+/** RFC 7296 §2.1: what was answered and is forgotten is not answered anew. */
+scenario('all requests of before come once more: the last one is answered from memory, the others not at all', () => {
+  const world = established()
+  world.left.command({ kind: 'rekey', select: { child: 'net' }, reauth: false })
+  world.wait(6)
+  const requests = world.left.sent.filter(({ label }) => label.includes('request'))
+  assert.equal(requests.length, 4)
+  const [spis, states] = [onlySa(world.right).children, world.right.kernel.states.length]
+  const before = world.right.sent.length
+  for (const { bytes, label } of requests) {
+    const port = label.startsWith('IKE_SA_INIT') ? 500 : 4500
+    world.inject(world.right, { address: '192.0.2.1', port }, bytes, port)
+  }
+  assert.deepEqual(
+    world.right.sent.slice(before).flatMap(({ label }) => (label.includes(' response ') ? [label] : [])),
+    ['INFORMATIONAL response 3 [ D ]'],
+  )
+  assert.deepEqual(
+    onlySa(world.right).children.map(({ spiIn }) => spiIn),
+    spis.map(({ spiIn }) => spiIn),
+  )
+  assert.equal(world.right.kernel.states.length, states)
+  world.settle()
+  sameSingleChild(world)
+})
+
+scenario('another IKE_SA_INIT request with the same SPI is another IKE SA, the same one again is not', () => {
+  const world = pair()
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.finishJobs()
+  const request = world.left.sent[0]?.bytes
+  assert.ok(request)
+  const peer = { address: '192.0.2.1', port: 500 }
+  world.inject(world.right, peer, request)
+  world.inject(world.right, peer, request)
+  assert.equal(world.right.sas().length, 1)
+  const { payloads, ...header } = decodeMessage(request)
+  const changed = payloads.map((one) => (one.type === 'Nonce' ? { ...one, nonce: new Uint8Array(32) } : one))
+  const other = encodeMessage({ ...header, payloads: changed })
+  world.inject(world.right, peer, other)
+  assert.equal(world.right.sas().length, 2)
 })
 
 scenario('a second try with keyingtries = 2', () => {

@@ -8,8 +8,9 @@
  *    |<--------------- IKE_AUTH response 1 --|
  */
 import assert from 'node:assert/strict'
+import { publicKeyId } from '../../src/pki/keys.ts'
 import { ENCR, ESN, INTEG, KE, PRF, TRANSFORM_TYPE } from '../../src/wire/numbers.ts'
-import { encr, espProposal, ikeProposal, integ, subnet } from './connection.ts'
+import { defaultAuthority, encr, espProposal, identityOf, ikeProposal, integ, subnet } from './connection.ts'
 import {
   carriesPacket,
   exchanges,
@@ -22,6 +23,7 @@ import {
 } from './expect.ts'
 import { established, type PairOptions, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
+import { testAuthority, testCertificate, testKey } from './test-keys.ts'
 
 for (const auth of ['psk', 'p256', 'p384', 'p521', 'rsa2048', 'ed25519', 'ed448'] as const) {
   for (const initiator of ['left', 'right'] as const) {
@@ -171,6 +173,24 @@ scenario('both sides say what they support', () => {
   for (const host of world.hosts) {
     for (const payload of ['N(NATD_S_IP)', 'N(NATD_D_IP)', 'N(FRAG_SUP)', 'N(HASH_ALG)']) saidToPeer(host, payload)
   }
+})
+
+/** RFC 7296 §1.2: the first CERT payload has the key that AUTH was made with, those of its issuers follow. */
+scenario('a certificate of an intermediate CA', () => {
+  const root = testAuthority(defaultAuthority)
+  const subKey = testKey('ed25519', 'intermediate')
+  const sub = { key: subKey, certificate: testCertificate({ name: 'Sub CA', key: subKey, issuer: root, ca: true }) }
+  const key = testKey('p256', 'left')
+  const leaf = testCertificate({ name: identityOf('left'), key, issuer: sub })
+  const credentials = {
+    anchors: [root.certificate, sub.certificate],
+    certificates: [leaf],
+    privateKeys: new Map([[publicKeyId(key), key]]),
+    secrets: [],
+  }
+  const world = established({ auth: 'p256', left: { credentials } })
+  const received = world.right.logs.flatMap(({ message }) => /^received (.*) cert "/.exec(message)?.[1] ?? [])
+  assert.deepEqual(received, ['end entity', 'issuer'])
 })
 
 /** Both initiate at once: two IKE SAs, each with its child; nothing of either is lost. */
