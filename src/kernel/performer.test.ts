@@ -414,6 +414,15 @@ function tests(): void {
     ip('route', 'flush', 'table', '9')
   })
 
+  test('operations happen in the order in which they are asked for', async () => {
+    await using kernel = open()
+    // Each takes another number of steps before it speaks to the kernel.
+    const install = kernel.perform({ kind: 'install-policy', policy: tunnelPolicy('out'), replace: false })
+    const flush = kernel.perform({ kind: 'flush' })
+    await Promise.all([install, flush])
+    assert.equal(ip('xfrm', 'policy'), '')
+  })
+
   test('many operations at once', async () => {
     await using kernel = open()
     const operation = { kind: 'allocate-spi', protocol: 'ESP', source: '192.0.2.2', destination: '192.0.2.1' } as const

@@ -76,6 +76,8 @@ class NetlinkKernel implements Kernel {
   readonly #reqids = new Map<number, number>()
   readonly #network: HostNetwork
   #roamTimer: NodeJS.Timeout | undefined
+  /** Ends with the last operation that has been asked for. */
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor() {
     using opening = new DisposableStack()
@@ -105,7 +107,17 @@ class NetlinkKernel implements Kernel {
     this.#opened = opening.move()
   }
 
-  async perform<K extends KernelOperation['kind']>(operation: Operation<K>): Promise<KernelResults[K]> {
+  /**
+   * Performs operations one after the other, in the order in which they come: an operation that first has to ask
+   * something would else be overtaken, and the state that replaces another come after the end of that one.
+   */
+  perform<K extends KernelOperation['kind']>(operation: Operation<K>): Promise<KernelResults[K]> {
+    const result = this.#last.then(() => this.#perform(operation))
+    this.#last = result.catch(() => {})
+    return result
+  }
+
+  async #perform<K extends KernelOperation['kind']>(operation: Operation<K>): Promise<KernelResults[K]> {
     // A table over a union of kinds: TypeScript does not see that the entry fits the operation.
     const perform = this.#performers[operation.kind as K] as (operation: Operation<K>) => Promise<KernelResults[K]>
     try {
