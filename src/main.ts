@@ -123,6 +123,7 @@ async function start(): Promise<void> {
       threads: settings.threads,
     },
     portIke: sockets.portIke,
+    counters: engine.counters,
     credentials: new CredentialSet(),
     command: (command, tracking) => loop.command(command, tracking),
     subscribe: (listener) => loop.subscribe(listener),

@@ -9,7 +9,7 @@ import type { Payload } from '../wire/payloads/index.ts'
 import { assert, Refusal } from './errors.ts'
 import { Reassembly } from './fragments.ts'
 import type { IkeSa } from './ike-sa.ts'
-import { logParsed, openCounted } from './messages.ts'
+import { noteParsed, openCounted } from './messages.ts'
 import { refusalFor } from './refuse.ts'
 import { responders } from './responders.ts'
 import { type Performer, Process, type Waiter } from './runner.ts'
@@ -111,7 +111,7 @@ export class Answers {
       this.#refuse({ ...question, alone: false }, opened.error)
       return
     }
-    logParsed(this.#sa, header, opened.payloads)
+    noteParsed(this.#sa, header, opened.payloads)
     const received: Received = { ...opened, exchange, messageId, bytes, path }
     this.#held.push({ question: { ...question, alone: this.#changesIkeSa(received) }, received })
     this.#next()

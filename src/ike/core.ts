@@ -9,6 +9,7 @@ import { KernelError, type KernelOperation } from '../kernel/operations.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 import { Admission } from './admission.ts'
 import { Connections } from './connections.ts'
+import { Counters } from './counters.ts'
 import { type Credentials, noCredentials } from './credentials.ts'
 import { Defect } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
@@ -75,6 +76,7 @@ export class Core {
   /** Those we respond in, by what a retransmitted IKE_SA_INIT request looks like. */
   readonly byInitRequest: Map<string, IkeSa> = new Map()
   readonly drops: DropCounters = { malformed: 0, unknownSpi: 0, unexpected: 0, forged: 0, limits: 0 }
+  readonly counters: Counters = new Counters()
   shuttingDown = false
 
   #outputs: Output[] = []
@@ -150,6 +152,7 @@ export class Core {
   }
 
   event(event: Event): void {
+    this.counters.event(event)
     this.output({ kind: 'event', event })
   }
 

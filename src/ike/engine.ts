@@ -4,6 +4,7 @@
  */
 import { command } from './commands.ts'
 import { Core, type CoreOptions, type DropCounters } from './core.ts'
+import type { Counters } from './counters.ts'
 import type { Input } from './input.ts'
 import { kernelEvent } from './kernel-events.ts'
 import type { Output } from './output.ts'
@@ -38,6 +39,11 @@ export class Engine {
       outputs.push({ kind: 'timer', at: next })
     }
     return outputs
+  }
+
+  /** The numbers of VICI's `get-counters`. */
+  get counters(): Counters {
+    return this.#core.counters
   }
 
   /** What is alive, for tests that look for leaks and for metrics. */

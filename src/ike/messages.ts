@@ -183,14 +183,15 @@ export function openCounted(
   return opened.kind === 'incomplete' ? undefined : opened
 }
 
-/** The log line for a message of ours. */
-export function logGenerating(
+/** Counts and logs a message of ours. */
+export function noteGenerated(
   sa: IkeSa,
   exchange: number,
   response: boolean,
   messageId: number,
   payloads: readonly Payload[],
 ): void {
+  sa.core.counters.message(sa.connection?.name, exchange, 'out', response)
   sa.core.log(
     'ENC',
     1,
@@ -199,9 +200,10 @@ export function logGenerating(
   )
 }
 
-/** The log line for a message of the peer. */
-export function logParsed(sa: IkeSa, header: Header, payloads: readonly Payload[]): void {
+/** Counts and logs a message of the peer. */
+export function noteParsed(sa: IkeSa, header: Header, payloads: readonly Payload[]): void {
   const { exchange, messageId, flags } = header
+  sa.core.counters.message(sa.connection?.name, exchange, 'in', flags.response)
   sa.core.log('ENC', 1, `parsed ${describeMessage({ exchange, flags, messageId, payloads })}`, sa)
 }
 

@@ -9,7 +9,7 @@ import type { Payload } from '../wire/payloads/index.ts'
 import { ExchangeTimeout } from './errors.ts'
 import { Reassembly } from './fragments.ts'
 import type { IkeSa } from './ike-sa.ts'
-import { logParsed, openCounted } from './messages.ts'
+import { noteParsed, openCounted } from './messages.ts'
 import { mostProbes, PathProbing, probeMs } from './path-probing.ts'
 import type { Waiter } from './runner.ts'
 import type { Received, RequestEffect } from './script.ts'
@@ -184,7 +184,7 @@ export class Requests {
       if (exchange !== EXCHANGE.IKE_SA_INIT) this.#fail(outstanding, opened.error)
       return
     }
-    logParsed(this.#sa, header, opened.payloads)
+    noteParsed(this.#sa, header, opened.payloads)
     const received: Received = { ...opened, exchange, messageId, bytes, path }
     if (!this.#believed(outstanding, received)) return
     if (outstanding.sent > 1) core.alert('retransmit-send-cleared', this.#sa)

@@ -2,7 +2,7 @@
 import { formatEndpoint, type Path } from '../wire/endpoint.ts'
 import { ExchangeTimeout } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
-import { logGenerating, type Outgoing, protect } from './messages.ts'
+import { noteGenerated, type Outgoing, protect } from './messages.ts'
 
 /** The last message ID that there is, and how many before it are for rekeying, tried again and again. */
 export const lastId = 0xffff_ffff
@@ -30,7 +30,7 @@ export class Sending {
       this.whenIdsRunOut = undefined
       act?.()
     }
-    logGenerating(this.#sa, message.exchange, message.response, message.messageId, message.payloads)
+    noteGenerated(this.#sa, message.exchange, message.response, message.messageId, message.payloads)
     return protect(this.#sa, message, () => this.#sealed++)
   }
 

@@ -152,6 +152,7 @@ export function admit(core: Core, header: Header, bytes: Uint8Array, local: Endp
   const refuse = (type: number, data?: Uint8Array) => {
     const payloads = [notify(type, data)]
     const message = statelessResponse(header, payloads)
+    core.counters.message(undefined, header.exchange, 'out', true)
     core.log('ENC', 1, `generating ${describeMessage(message)}`)
     const encoded = encodeMessage(message)
     core.log('NET', 1, sendingLine(local, remote, encoded))
@@ -160,6 +161,7 @@ export function admit(core: Core, header: Header, bytes: Uint8Array, local: Endp
   let payloads: ReturnType<typeof requestShape>
   try {
     const message = decodeMessage(bytes)
+    core.counters.message(undefined, header.exchange, 'in', false)
     core.log('ENC', 1, `parsed ${describeMessage(message)}`)
     refuseCritical(message.payloads)
     payloads = requestShape(message.payloads)
