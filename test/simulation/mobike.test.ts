@@ -12,38 +12,9 @@ import {
   saidToPeer,
   sameSingleChild,
 } from './expect.ts'
-import type { Host } from './host.ts'
+import { elsewhere, movedTo, readdress, terminated } from './mobike.ts'
 import { established, type PairOptions, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
-import type { World } from './world.ts'
-
-const elsewhere = '203.0.113.9'
-
-/** The host has these addresses from now on, and the subnet behind it. */
-function readdress(host: Host, ...outside: string[]): void {
-  host.kernel.readdress([...outside, ...host.kernel.addresses.filter((address) => address.startsWith('10.'))])
-  host.passKernelEvents()
-}
-
-/** The same Child SA as before, at these addresses, and packets cross. */
-function movedTo(world: World, left: string, right: string, spiIn: number): void {
-  for (const [host, local, remote] of [
-    [world.left, left, right],
-    [world.right, right, left],
-  ] as const) {
-    const sa = onlySa(host)
-    assert.deepEqual([sa.local.address, sa.remote.address], [local, remote], `the addresses of ${host.name}`)
-  }
-  assert.equal(onlyChild(world.left).spiIn, spiIn, 'the Child SA has been replaced')
-  sameSingleChild(world)
-}
-
-function terminated(world: World): void {
-  world.left.command({ kind: 'terminate', select: { ike: 'lab' }, force: false, timeoutMs: 0 })
-  world.settle()
-  world.wait(10)
-  nothingLeaks(world)
-}
 
 scenario('both announce MOBIKE and their other addresses', () => {
   const world = established()
@@ -164,6 +135,92 @@ scenario('the initiator moves again while it tells so', () => {
     movedTo(world, '203.0.113.77', '192.0.2.2', spiIn)
     terminated(world)
   }
+})
+
+/**
+ *     left                                            right
+ *       | N(UPD_SA_ADDR) N(COOKIE2) …  ----------------> |
+ *       | <-----------------------------  … N(COOKIE2)   |
+ *       |      x - - - - - - - - - - - - -  N(COOKIE2)   |
+ *       | CREATE_CHILD_SA request [ SA No KE ]  -------> |     the check goes on under the new keys
+ */
+scenario('left rekeys the IKE SA before it has answered the path check', () => {
+  const world = established()
+  const { spiIn } = onlyChild(world.left)
+  readdress(world.left, elsewhere)
+  world.deliver(3)
+  world.left.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: false })
+  world.finishJobs()
+  const check = world.net.flights.find(({ from, label }) => from === 'right' && label.includes('INFORMATIONAL request'))
+  assert.ok(check?.label.includes('N(COOKIE2)'))
+  world.net.remove(check)
+  world.settle()
+  movedTo(world, elsewhere, '192.0.2.2', spiIn)
+  world.wait(30)
+  terminated(world)
+})
+
+/**
+ *     left                                            right
+ *       | <-----------  CREATE_CHILD_SA request [ SA No KE ] |     left computes
+ *     192.0.2.1 -> 203.0.113.9
+ *       | N(NATD_S_IP) N(NATD_D_IP)  - - x               |     is anybody there?
+ *       | CREATE_CHILD_SA response  -------------------> |     the question has been for the old IKE SA
+ */
+scenario('left moves, and a rekeying of the IKE SA by right overtakes that', () => {
+  const world = established()
+  const { spiIn } = onlyChild(world.left)
+  world.right.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: false })
+  world.deliver(0)
+  world.holdJobs = true
+  world.deliver(1)
+  readdress(world.left, elsewhere)
+  // The kernel answers, the key exchange takes its time.
+  const kernel = () => world.left.jobs.find(({ job }) => job.kind === 'kernel')
+  for (let asked = kernel(); asked !== undefined; asked = kernel()) world.left.complete(asked)
+  const [question] = world.net.flights
+  assert.ok(question?.label.includes('N(NATD_S_IP)'))
+  world.lose(1)
+  world.holdJobs = false
+  world.settle()
+  world.wait(30)
+  movedTo(world, elsewhere, '192.0.2.2', spiIn)
+  terminated(world)
+})
+
+/**
+ *     left                                            right
+ *       |                    one address more: which are they? |
+ *       |                    a liveness check waits its turn   |
+ *       | CREATE_CHILD_SA request [ SA No KE ]  -------------> |
+ *       | <--------------------------------------------  … D   |     both wait on the new IKE SA
+ *       |      x - - - - - - - - - - - - - - - N(ADD_4_ADDR)   |     15 s without an answer
+ */
+scenario('a liveness check that waits while the IKE SA is rekeyed is no longer wanted', () => {
+  const world = established({ right: { connection: { dpdDelaySeconds: 10 } } })
+  const { right } = world
+  world.wait(9)
+  readdress(right, '192.0.2.2', '203.0.113.2')
+  for (const kind of ['route-lookup', 'local-addresses']) {
+    const [asked] = right.jobs
+    assert.ok(asked?.job.kind === 'kernel' && asked.job.operation.kind === kind)
+    right.complete(asked)
+  }
+  // The task that tells of it asks once more, and waits for the answer.
+  world.holdJobs = true
+  world.wait(2, { deliver: false })
+  assert.deepEqual(onlySa(right).tasksQueued, ['IKE_DPD'])
+  world.left.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: false })
+  world.finishJobsOf(world.left)
+  world.deliver(1)
+  for (const pending of right.jobs) if (pending.job.kind !== 'kernel') right.complete(pending)
+  world.net.partitioned = true
+  world.holdJobs = false
+  world.wait(15)
+  world.net.partitioned = false
+  world.wait(30)
+  sameSingleChild(world)
+  terminated(world)
 })
 
 /** The window is taken: the request under way is sent again on the new path, then the update follows. */
