@@ -64,6 +64,11 @@ export class Dialogue {
     return this.#tasks.takeQueue()
   }
 
+  /** What our task waits for fails with `error`. */
+  interrupt(error: Error): void {
+    this.#tasks.interrupt(error)
+  }
+
   // --- our requests ---------------------------------------------------------------------------------------------
 
   /** Requests that wait for a response: the same objects as long as they do. */

@@ -49,6 +49,14 @@ export class ExchangeTimeout extends Error {
   }
 }
 
+/** Our address has gone while an IKE SA was being set up. */
+export class AddressLost extends Error {
+  constructor(address: string) {
+    super(`${address} is not available anymore`)
+    this.name = 'AddressLost'
+  }
+}
+
 /** We cannot go on for a reason of our own: no key, no address, no secret. The message names place and cure. */
 export class LocalFailure extends Error {
   constructor(message: string) {

@@ -1,7 +1,7 @@
 /**
  * The host has moved, or the network around it: what becomes of its IKE SAs. The kernel says that something has changed;
  * an IKE SA whose path is as good as before tells at most its new list of addresses, any other looks for another path
- * (RFC 4555 §3.5), or begins anew where the peer has no MOBIKE.
+ * (RFC 4555 §3.5), or begins anew where the peer has no MOBIKE. One that is still being set up starts over.
  */
 import { familyOf } from '../wire/address.ts'
 import type { Path } from '../wire/endpoint.ts'
@@ -9,6 +9,7 @@ import { NOTIFY } from '../wire/numbers.ts'
 import type { NPayload } from '../wire/payloads/index.ts'
 import { endedWith } from './actions.ts'
 import type { Core } from './core.ts'
+import { AddressLost } from './errors.ts'
 import { announce, checkRoutability, detection, initiate } from './exchanges/update-sa-addresses.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { peerLost } from './initiation.ts'
@@ -20,7 +21,8 @@ import type { Task } from './tasks.ts'
 /** Addresses, links or routes of this host have changed. */
 export function roam(core: Core): void {
   for (const sa of [...core.sas.values()]) {
-    if (sa.state !== 'ESTABLISHED' && sa.state !== 'REKEYING') continue
+    const settingUp = sa.state === 'CONNECTING' && sa.role === 'initiator'
+    if (!settingUp && sa.state !== 'ESTABLISHED' && sa.state !== 'REKEYING') continue
     core.spawn(
       check(sa),
       () => {},
@@ -30,6 +32,7 @@ export function roam(core: Core): void {
 }
 
 function* check(sa: IkeSa): Script<void> {
+  if (sa.state === 'CONNECTING') return yield* checkSetUp(sa)
   const { core, mobike, local, remote } = sa
   const { source } = yield* kernel({ kind: 'route-lookup', remote: remote.address, local: local.address })
   if (sa.destroyed || sa.local !== local || sa.remote !== remote) return
@@ -55,6 +58,15 @@ function* check(sa: IkeSa): Script<void> {
     return
   }
   changePath(sa, paths)
+}
+
+/** What has been said from an address that is gone is not answered: the set-up begins again from another one. */
+function* checkSetUp(sa: IkeSa): Script<void> {
+  const { local, remote } = sa
+  if (local.address === '%any' || isConfigured(sa)) return
+  const { source } = yield* kernel({ kind: 'route-lookup', remote: remote.address, local: local.address })
+  if (sa.state !== 'CONNECTING' || sa.local !== local || source === undefined || source === local.address) return
+  sa.dialogue.interrupt(new AddressLost(local.address))
 }
 
 /** The path of this IKE SA is no good any more: requests go out on `paths`, and the peer hears of the change. */
@@ -172,7 +184,7 @@ function enqueue(sa: IkeSa, wanted: Task): void {
 function beginAnew(sa: IkeSa): void {
   const { core, connection, local, remote } = sa
   if (connection === undefined || sa.firstRole !== 'initiator') return
-  if (connection.localAddresses.some((pattern) => pattern.kind === 'host' && pattern.address === local.address)) {
+  if (isConfigured(sa)) {
     core.log('IKE', 2, `keeping statically configured path ${local.address} - ${remote.address}`, sa)
     return
   }
@@ -180,6 +192,12 @@ function beginAnew(sa: IkeSa): void {
   const ended = endedWith(sa)
   sa.abandon()
   for (const { config } of ended) core.retries.start(connection, config, remote.address)
+}
+
+/** The configuration wants this address of ours and no other. */
+function isConfigured({ connection, local }: IkeSa): boolean {
+  const patterns = connection?.localAddresses ?? []
+  return patterns.some((pattern) => pattern.kind === 'host' && pattern.address === local.address)
 }
 
 const mostPaths = 8

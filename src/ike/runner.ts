@@ -59,6 +59,13 @@ export class Process<T> implements Waiter {
     this.#abandon = abandon
   }
 
+  /** Gives up the current wait, whatever it is for, and makes it fail with `error`. */
+  interrupt(error: Error): void {
+    if (this.#state !== 'waiting') return
+    this.#abandon?.()
+    this.fail(error)
+  }
+
   /** Ends the script where it waits; its `using` blocks release what they hold. `done` is not called. */
   end(): void {
     if (this.#state === 'ended') return

@@ -112,6 +112,11 @@ export class Tasks {
     process.start()
   }
 
+  /** What those under way wait for fails with `error`. */
+  interrupt(error: Error): void {
+    for (const process of [...this.#active.values()]) process.interrupt(error)
+  }
+
   /** Takes back all work that has not begun. */
   cancelQueued(): void {
     for (const task of this.takeQueue()) task.failed(undefined, this.#sa)

@@ -1,17 +1,7 @@
 /** MOBIKE, RFC 4555: hosts that move and keep their Child SAs. */
 import assert from 'node:assert/strict'
 import { addresses } from './connection.ts'
-import {
-  carries,
-  exchanges,
-  logged,
-  nothingLeaks,
-  notLogged,
-  onlyChild,
-  onlySa,
-  saidToPeer,
-  sameSingleChild,
-} from './expect.ts'
+import { carries, exchanges, logged, notLogged, onlyChild, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
 import { elsewhere, movedTo, readdress, terminated } from './mobike.ts'
 import { established, type PairOptions, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
@@ -152,7 +142,8 @@ scenario('left rekeys the IKE SA before it has answered the path check', () => {
   world.left.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: false })
   world.finishJobs()
   const check = world.net.flights.find(({ from, label }) => from === 'right' && label.includes('INFORMATIONAL request'))
-  assert.ok(check?.label.includes('N(COOKIE2)'))
+  assert.ok(check)
+  assert.match(check.label, /N\(COOKIE2\)/)
   world.net.remove(check)
   world.settle()
   movedTo(world, elsewhere, '192.0.2.2', spiIn)

@@ -4,10 +4,10 @@ import { familyOf } from '../../wire/address.ts'
 import { NOTIFY } from '../../wire/numbers.ts'
 import type { ChildPlan } from '../child-plan.ts'
 import type { Core } from '../core.ts'
-import { assert, ExchangeTimeout, LocalFailure, PeerRefused, Refusal } from '../errors.ts'
+import { AddressLost, assert, ExchangeTimeout, LocalFailure, PeerRefused, Refusal } from '../errors.ts'
 import { IkeSa } from '../ike-sa.ts'
 import { createChild } from '../initiation.ts'
-import { kernel, run, type Script } from '../script.ts'
+import { kernel, run, type Script, sleep } from '../script.ts'
 import type { Task } from '../tasks.ts'
 import * as ikeAuth from './ike-auth.ts'
 import * as ikeIntermediate from './ike-intermediate.ts'
@@ -71,10 +71,12 @@ function* setUp(sa: IkeSa, plan: ChildPlan | undefined, remote: string | undefin
   const { core, connection } = sa
   assert(connection, 'an initiator has a connection')
   const tries = connection.keyingTries
-  for (let attempt = 1; ; attempt++) {
-    yield* findAddresses(sa, connection)
-    core.log('IKE', 0, `initiating IKE_SA ${sa.name} to ${sa.remote.address}`, sa)
+  let [attempt, nats, pauseMs] = [1, 0, 0]
+  for (;;) {
     try {
+      if (pauseMs > 0) yield* sleep(pauseMs)
+      yield* findAddresses(sa, connection)
+      core.log('IKE', 0, `initiating IKE_SA ${sa.name} to ${sa.remote.address}`, sa)
       yield* ikeSaInit.initiate(sa)
       const first = inIkeAuth(sa, connection, plan)
       yield* ikeIntermediate.initiate(sa)
@@ -82,9 +84,22 @@ function* setUp(sa: IkeSa, plan: ChildPlan | undefined, remote: string | undefin
       if (plan !== undefined && first === undefined) createChild(sa, plan)
       return
     } catch (error) {
-      if (!(error instanceof ExchangeTimeout) || sa.state === 'ESTABLISHED') throw error
-      if (tries !== 0 && attempt >= tries) throw error
-      core.log('IKE', 1, `peer not responding, trying again (${attempt + 1}/${tries})`, sa)
+      if (sa.state === 'ESTABLISHED') throw error
+      pauseMs = 0
+      if (error instanceof ExchangeTimeout) {
+        if (tries !== 0 && attempt >= tries) throw error
+        attempt++
+        core.log('IKE', 1, `peer not responding, trying again (${attempt}/${tries})`, sa)
+      } else if (error instanceof AddressLost) {
+        core.log('IKE', 1, `${error.message}, trying again`, sa)
+      } else if (isNatUnexpected(error) && nats < mostNats) {
+        // RFC 4555 §3.9: the NAT may be gone by then.
+        nats++
+        pauseMs = natPauseMs
+        core.log('IKE', 1, `a NAT changes addresses between us and the peer, trying again (${nats}/${mostNats})`, sa)
+      } else {
+        throw error
+      }
       sa.restart()
       // From the beginning: a name may have another address by now, and we may have moved.
       const from = firstHost(connection.localAddresses) ?? '%any'
@@ -94,6 +109,14 @@ function* setUp(sa: IkeSa, plan: ChildPlan | undefined, remote: string | undefin
     }
   }
 }
+
+function isNatUnexpected(error: unknown): boolean {
+  return error instanceof PeerRefused && error.notify === NOTIFY.UNEXPECTED_NAT_DETECTED
+}
+
+/** How often, and after what pause, a set-up that a NAT has spoilt is tried again. */
+const mostNats = 3
+const natPauseMs = 5_000
 
 /**
  * The child that IKE_AUTH asks for: none in a childless initiation (RFC 6023), which the peer must have announced.
