@@ -153,6 +153,7 @@ scenario('another try begins where the host is by then', () => {
   world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
   world.wait(60)
   world.left.kernel.readdress(['192.0.2.77', '10.1.0.1'])
+  world.left.kernel.drain() // the kernel's news is lost
   world.net.partitioned = false
   world.wait(120)
   logged(world.left, 'peer not responding, trying again (2/2)')
