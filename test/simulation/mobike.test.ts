@@ -9,9 +9,13 @@ import { scenario } from './scenario.ts'
 scenario('both announce MOBIKE and their other addresses', () => {
   const world = established()
   for (const host of world.hosts) {
-    saidToPeer(host, 'N(MOBIKE_SUP) N(ADD_4_ADDR)')
+    // In the message with the SA payload, once.
+    const [announced, ...others] = host.sent.filter(({ label }) => label.includes('MOBIKE_SUP'))
+    assert.match(announced?.label ?? '', /^IKE_AUTH .* SA TSi TSr N\(MOBIKE_SUP\) N\(ADD_4_ADDR\)/)
+    assert.deepEqual(others, [])
     logged(host, 'peer supports MOBIKE')
     assert.equal(onlySa(host).local.port, 4500)
+    assert.equal(exchanges(host).length, 2, 'nothing comes of the list by itself')
   }
 })
 
@@ -51,6 +55,7 @@ scenario('the initiator moves', () => {
   logged(world.left, `local endpoint changed from 192.0.2.1[4500] to ${elsewhere}[4500]`)
   logged(world.right, `remote endpoint changed from 192.0.2.1[4500] to ${elsewhere}[4500]`)
   saidToPeer(world.left, 'N(UPD_SA_ADDR) N(NATD_S_IP) N(NATD_D_IP) N(COOKIE2)')
+  saidToPeer(world.right, 'INFORMATIONAL response 3 [ N(NATD_S_IP) N(NATD_D_IP) N(COOKIE2) ]')
   for (const host of world.hosts) {
     const updates = host.events.filter(({ kind }) => kind === 'ike-update')
     assert.equal(updates.length, 2, 'the float to port 4500, and this')
@@ -315,6 +320,7 @@ scenario('an address more: only the list is sent', () => {
     readdress(host, onlySa(host).local.address, elsewhere)
     world.settle()
     assert.equal(exchanges(host).length, before + 1)
+    assert.match(host.sent.at(-1)?.label ?? '', /^INFORMATIONAL request \d \[ N\(ADD_4_ADDR\) N\(ADD_4_ADDR\) \]$/)
     logged(host, 'sending address list update using MOBIKE')
     movedTo(world, '192.0.2.1', '192.0.2.2', spiIn)
     // The same again is no news.
