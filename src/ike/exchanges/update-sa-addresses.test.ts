@@ -196,5 +196,5 @@ test('NAT detection is answered with NAT detection, and nothing else comes of it
   const answer = answerMobike(sa, asked, elsewhere)
   // Of the addresses in the header of the request.
   assert.deepEqual(answer, natDetection(sa.spiI, sa.spiR, local, elsewhere.remote, undefined))
-  assert.deepEqual([sa.remote, sa.nat.remote, sa.activeTask], [remote, false, undefined])
+  assert.deepEqual([sa.remote, sa.nat.remote, sa.activeTasks], [remote, false, []])
 })
