@@ -17,7 +17,7 @@ import type { Aside, Received, ReplyEffect } from './script.ts'
 import type { Sending } from './sending.ts'
 import { isOurMistake } from './tasks.ts'
 import type { Timer } from './timers.ts'
-import { ResponseWindow } from './window.ts'
+import { patienceMs, ResponseWindow } from './window.ts'
 
 /** A request of the peer that is being answered. */
 interface Question {
@@ -38,7 +38,7 @@ export class Answers {
   readonly #sending: Sending
   readonly #performer: Performer
   readonly #window = new ResponseWindow()
-  readonly #reassemblies = new Map<number, Reassembly>()
+  readonly #reassemblies = new Map<number, { readonly reassembly: Reassembly; timer: Timer | undefined }>()
   /** Requests that wait for others to be answered first. */
   readonly #held: { readonly question: Question; readonly received: Received }[] = []
   readonly #responders = new Map<Waiter, Question>()
@@ -97,8 +97,8 @@ export class Answers {
         break
     }
     const opened = openCounted(this.#sa, header, bytes, this.#reassembly(messageId))
-    if (opened === undefined) return
-    this.#reassemblies.delete(messageId)
+    if (opened === undefined) return this.#expectFragments(messageId)
+    this.#forgetFragments(messageId)
     this.#sa.lastHeardMs = core.now
     const newest = this.#window.begin(messageId)
     // An authenticated request shows where the peer is now (RFC 7296 §2.23): also how it moves to port 4500. With
@@ -120,12 +120,30 @@ export class Answers {
   /** Fragments of several requests may come mixed. */
   #reassembly(messageId: number): Reassembly {
     const known = this.#reassemblies.get(messageId)
-    if (known !== undefined) return known
+    if (known !== undefined) return known.reassembly
     // Of a message that the window has left behind no more fragments are taken.
-    for (const id of this.#reassemblies.keys()) if (this.#window.verdict(id) !== 'new') this.#reassemblies.delete(id)
+    for (const id of [...this.#reassemblies.keys()]) {
+      if (this.#window.verdict(id) !== 'new') this.#forgetFragments(id)
+    }
     const reassembly = new Reassembly()
-    this.#reassemblies.set(messageId, reassembly)
+    this.#reassemblies.set(messageId, { reassembly, timer: undefined })
     return reassembly
+  }
+
+  /** RFC 7383 §2.6: what stays incomplete for as long as we would ask ourselves is forgotten; the IKE SA goes on. */
+  #expectFragments(messageId: number): void {
+    const { core } = this.#sa
+    const begun = this.#reassemblies.get(messageId)
+    if (begun === undefined || begun.timer !== undefined || begun.reassembly.isEmpty) return
+    begun.timer = core.timers.set(core.now + patienceMs(core.settings), () => {
+      core.log('ENC', 1, `fragments of request with ID ${messageId} are missing, forgetting the others`, this.#sa)
+      this.#reassemblies.delete(messageId)
+    })
+  }
+
+  #forgetFragments(messageId: number): void {
+    this.#reassemblies.get(messageId)?.timer?.clear()
+    this.#reassemblies.delete(messageId)
   }
 
   /** The peer repeated its IKE_SA_INIT request: it gets the same answer, as long as nothing has followed. */
@@ -306,6 +324,7 @@ export class Answers {
   end(): void {
     const processes = [...this.#responders.keys(), ...this.#asides.keys()]
     this.#responders.clear()
+    for (const messageId of [...this.#reassemblies.keys()]) this.#forgetFragments(messageId)
     this.#held.length = 0
     for (const process of processes) (process as Responder).end()
     this.#between?.process.end()

@@ -60,6 +60,10 @@ export class Reassembly {
     return { inner: pieces[0]?.inner ?? 0, plaintext, head: pieces[0]?.head ?? new Uint8Array() }
   }
 
+  get isEmpty(): boolean {
+    return this.#pieces.length === 0
+  }
+
   clear(): void {
     this.#messageId = -1
     this.#total = 0

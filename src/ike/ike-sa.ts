@@ -22,7 +22,7 @@ import { announceChild } from './updown.ts'
 import type { IkeSaState } from './view.ts'
 import { ikeSaView } from './views.ts'
 import { passAddresses, releaseAddresses, VirtualIps } from './virtual-ips.ts'
-import { retransmitDelayMs } from './window.ts'
+import { patienceMs } from './window.ts'
 
 /** What the peer announced in IKE_SA_INIT. */
 export interface PeerSupport {
@@ -369,11 +369,8 @@ export class IkeSa {
 
   /** A replaced or redundant IKE SA: the peer deletes it, and if it does not in all its retransmissions, time does. */
   expectDelete(): void {
-    const { settings } = this.core
     this.state = 'REKEYED'
-    let ms = 0
-    for (let sent = 0; sent <= settings.retransmitTries; sent++) ms += retransmitDelayMs(settings, sent, 0)
-    this.after(ms, () => this.destroy())
+    this.after(patienceMs(this.core.settings), () => this.destroy())
   }
 
   /** Takes over what a rekeyed IKE SA had: its children and the work that has not begun. */

@@ -107,3 +107,10 @@ export function retransmitDelayMs(settings: CoreSettings, n: number, draw: numbe
   const jitter = Math.min(settings.retransmitJitter, 20) / 100
   return Math.floor(seconds * 1000 * (1 - jitter * draw))
 }
+
+/** Milliseconds from the first transmission of a request until nobody waits for its answer any more. */
+export function patienceMs(settings: CoreSettings): number {
+  let ms = 0
+  for (let sent = 0; sent <= settings.retransmitTries; sent++) ms += retransmitDelayMs(settings, sent, 0)
+  return ms
+}
