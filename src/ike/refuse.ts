@@ -1,5 +1,6 @@
 /** The one place where an error becomes a response. */
 
+import { InvalidPublicValue } from '../crypto/errors.ts'
 import { KernelError } from '../kernel/operations.ts'
 import { DecodeError } from '../wire/errors.ts'
 import { EXCHANGE, NOTIFY } from '../wire/numbers.ts'
@@ -30,6 +31,10 @@ export function refusalFor(error: Error, exchange: number): RefusedRequest {
   if (error instanceof DecodeError || error instanceof ShapeError) {
     // RFC 7296 §2.21.3: INVALID_SYNTAX in an authenticated message is fatal to the SA.
     return { payloads: [notify(NOTIFY.INVALID_SYNTAX)], endsSa: true, message: `invalid syntax: ${error.message}` }
+  }
+  if (error instanceof InvalidPublicValue) {
+    // RFC 6989 §2.5: INVALID_SYNTAX, and the IKE SA goes at once.
+    return { payloads: [notify(NOTIFY.INVALID_SYNTAX)], endsSa: true, message: error.message }
   }
   if (error instanceof KernelError) {
     return { payloads: [notify(NOTIFY.TEMPORARY_FAILURE)], endsSa: beginning, message: error.message }

@@ -103,6 +103,42 @@ for (const [name, key, options] of [
     assert.match(bad.message, new RegExp(`signature validation failed: the ${name} signature of 'sun.lab.org'`))
   })
 
+const rsaKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+for (const [name, key, identifier] of [
+  ['sha1WithRSAEncryption', rsaKey, '300d06092a864886f70d0101050500'],
+  ['ecdsa-with-sha1', moonKey, '300906072a8648ce3d0401'],
+  ['RSASSA-PSS without parameters', rsaKey, '300b06092a864886f70d01010a'],
+  ['RSASSA-PSS with empty parameters', rsaKey, '300d06092a864886f70d01010a3000'],
+  [
+    'RSASSA-PSS with the default parameters',
+    rsaKey,
+    '303e06092a864886f70d01010a3031a00b300906052b0e03021a0500a118301606092a864886f70d010108300906052b0e03021a0500a203020114a303020101',
+  ],
+  ['dsa-with-sha1', rsaKey, '300906072a8648ce380403'],
+] as const) {
+  test(`RFC 8247 §3.2: ${name} is refused under method 14`, () => {
+    const sha1 = chooseScheme(key, {
+      peerHashes: [1],
+      rsaPss: name.startsWith('RSASSA'),
+      configured: [{ keyType: key === rsaKey ? 'rsa' : 'ecdsa', hash: 1, pss: name.startsWith('RSASSA') }],
+    })
+    assert.ok(sha1)
+    // A good signature: only the identifier in front of it is looked at.
+    const signature = sign(key, sha1, octets)
+    const der = Buffer.from(identifier, 'hex')
+    const certificate = make('CN=sun', key, { issuer, altNames: ['sun.lab.org'] })
+    const verdict = verifyPeer(
+      request({
+        identity: parseIdentity('sun.lab.org'),
+        certificates: [certificate.der],
+        authMethod: 14,
+        authData: Buffer.concat([Uint8Array.of(der.length), der, signature]),
+      }),
+    )
+    assert.match(rejected(verdict).message, /a hash we did not announce|unknown signature algorithm/)
+  })
+}
+
 test('an identity that the certificate does not have', () => {
   const verdict = rejected(verifyPeer(request({ identity: parseIdentity('sun.lab.org') })))
   assert.equal(

@@ -1,9 +1,11 @@
 /** What a responder makes of an initiator that holds the keys and does not keep to the order (RFC 9242, RFC 9370). */
 import assert from 'node:assert/strict'
-import { KE } from '../../src/wire/numbers.ts'
+import { notify } from '../../src/ike/notifies.ts'
+import { encodePayloads } from '../../src/wire/message.ts'
+import { KE, NOTIFY, TRANSFORM_TYPE } from '../../src/wire/numbers.ts'
 import { BareInitiator } from './bare-initiator.ts'
-import { hybridProposal } from './connection.ts'
-import { onlySa, saidToPeer } from './expect.ts'
+import { hybridProposal, ikeProposal } from './connection.ts'
+import { nothingLeaks, onlySa, saidToPeer } from './expect.ts'
 import { pair } from './pair.ts'
 import { scenario } from './scenario.ts'
 import type { World } from './world.ts'
@@ -64,6 +66,57 @@ scenario('another method than the one that is next: INVALID_SYNTAX, and the atte
   initiator.intermediate(KE.ECP_256)
   saidToPeer(world.right, 'IKE_INTERMEDIATE response 1 [ N(INVAL_SYN) ]')
   assert.deepEqual(world.right.sas(), [])
+})
+
+/** RFC 6989 §2.5: whoever sends it is faulty or malicious. */
+for (const [method, octets] of [
+  ['ML_KEM_512', 800],
+  ['ECP_256', 64],
+] as const) {
+  scenario(`a public value of ${method} that cannot be: INVALID_SYNTAX, and the attempt is over`, () => {
+    const { world, initiator } = begun()
+    if (method === 'ECP_256') initiator.intermediate(KE.ML_KEM_512)
+    initiator.intermediate(KE[method], { data: new Uint8Array(octets).fill(0xff) })
+    const messageId = method === 'ECP_256' ? 2 : 1
+    saidToPeer(world.right, `IKE_INTERMEDIATE response ${messageId} [ N(INVAL_SYN) ]`)
+    assert.deepEqual(world.right.sas(), [])
+  })
+}
+
+scenario('a public value in IKE_SA_INIT that cannot be: INVALID_SYNTAX, and nothing has begun', () => {
+  const p256 = {
+    ...proposal,
+    transforms: [
+      ...ikeProposal().transforms.filter(({ type }) => type !== TRANSFORM_TYPE.KE),
+      { type: TRANSFORM_TYPE.KE, id: KE.ECP_256 },
+    ],
+  }
+  const world = pair({ right: { connection: { proposals: [p256] } } })
+  new BareInitiator(world, p256).init({ method: KE.ECP_256, data: new Uint8Array(64).fill(0xff) })
+  saidToPeer(world.right, 'IKE_SA_INIT response 0 [ N(INVAL_SYN) ]')
+  nothingLeaks(world)
+})
+
+scenario('without INTERMEDIATE_EXCHANGE_SUPPORTED proposals with additional key exchanges are passed over', () => {
+  const world = pair({ right: { connection: { proposals: [proposal] } } })
+  const [answer] = new BareInitiator(world, proposal).init({ announces: [] })
+  assert.ok(answer?.type === 'N' && answer.notify === NOTIFY.NO_PROPOSAL_CHOSEN)
+})
+
+scenario('what INTERMEDIATE_EXCHANGE_SUPPORTED has in it besides is ignored', () => {
+  const world = pair({ right: { connection: { proposals: [proposal] } } })
+  const announces = [notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED, Uint8Array.of(1, 2, 3))]
+  const initiator = new BareInitiator(world, proposal)
+  const answer = initiator.init({ announces })
+  const announced = answer.find(
+    (payload) => payload.type === 'N' && payload.notify === NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED,
+  )
+  // No protocol, no SPI, no data.
+  assert.equal(Buffer.from(encodePayloads(announced ? [announced] : []).bytes).toString('hex'), '0000000800004036')
+  initiator.intermediate(KE.ML_KEM_512)
+  initiator.intermediate(KE.ECP_256)
+  initiator.auth()
+  established(world)
 })
 
 scenario('a message ID is left out', () => {

@@ -28,9 +28,23 @@ export interface Manner {
   readonly messageId?: number
   /** In fragments of so many octets. */
   readonly pieces?: number
+  /** In place of a public value. */
+  readonly data?: Uint8Array
   /** Reserved flags of the header of the first datagram, which a receiver ignores but IntAuth covers. */
   readonly reserved?: number
 }
+
+export interface InitOptions {
+  readonly method?: number
+  readonly announces?: readonly Payload[]
+  /** In place of a public value. */
+  readonly data?: Uint8Array
+}
+
+const usual: readonly Payload[] = [
+  notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED),
+  notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED),
+]
 
 export class BareInitiator {
   readonly #world: World
@@ -55,11 +69,11 @@ export class BareInitiator {
     this.#suite = suiteOf({ protocol: 'IKE', number: 1, spi: new Uint8Array(), transforms })
   }
 
-  /** IKE_SA_INIT with X25519. */
-  init(): void {
-    const x25519 = keyExchange(KE.CURVE_25519)
-    assert.ok(x25519)
-    const pair = x25519.generate(this.#random)
+  /** IKE_SA_INIT; without an answer that has a KE payload nothing comes of it. Returns the payloads of the answer. */
+  init({ method = KE.CURVE_25519, announces = usual, data }: InitOptions = {}): readonly Payload[] {
+    const algorithm = keyExchange(method)
+    assert.ok(algorithm)
+    const pair = algorithm.generate(this.#random)
     const ni = this.#random(32)
     const request = encodeMessage({
       spiI: Buffer.from(this.#spiI).readBigUInt64BE(),
@@ -71,10 +85,9 @@ export class BareInitiator {
       messageId: 0,
       payloads: [
         { type: 'SA', proposals: [proposalOf(this.#proposal, 1, new Uint8Array())] },
-        { type: 'KE', method: KE.CURVE_25519, data: pair.public },
+        { type: 'KE', method, data: data ?? pair.public },
         { type: 'Nonce', nonce: ni },
-        notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED),
-        notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED),
+        ...announces,
       ],
     })
     const [response] = this.#send([request])
@@ -82,12 +95,13 @@ export class BareInitiator {
     const { payloads } = decodeMessage(response)
     const theirs = payloads.find(({ type }) => type === 'KE')
     const nonce = payloads.find(({ type }) => type === 'Nonce')
-    assert.ok(theirs?.type === 'KE' && nonce?.type === 'Nonce')
+    if (theirs?.type !== 'KE' || nonce?.type !== 'Nonce') return payloads
     this.#spiR = response.slice(8, 16)
     this.#nonces = [ni, nonce.nonce]
     this.#init = [request, response]
-    using shared = x25519.finish(pair.private, theirs.data)
+    using shared = algorithm.finish(pair.private, theirs.data)
     this.#derive(skeyseed(this.#suite.prf, ni, nonce.nonce, shared))
+    return payloads
   }
 
   /** One IKE_INTERMEDIATE with its change of keys; without an answer that has a KE payload nothing changes. */
@@ -95,7 +109,8 @@ export class BareInitiator {
     const algorithm = keyExchange(method)
     assert.ok(algorithm)
     const pair = algorithm.generate(this.#random)
-    const sent = this.exchange(EXCHANGE.IKE_INTERMEDIATE, [{ type: 'KE', method, data: pair.public }], manner)
+    const { data = pair.public } = manner
+    const sent = this.exchange(EXCHANGE.IKE_INTERMEDIATE, [{ type: 'KE', method, data }], manner)
     const theirs = sent?.payloads.find(({ type }) => type === 'KE')
     if (sent === undefined || theirs?.type !== 'KE') return sent?.payloads
     const { d, pi, pr } = this.keys

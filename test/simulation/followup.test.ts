@@ -222,6 +222,40 @@ for (const what of ['child', 'IKE'] as const) {
   })
 }
 
+/** As above, three times in a row: RFC 9370 §2.2.4 has the initiator delete the IKE SA. */
+for (const what of ['child', 'IKE'] as const) {
+  for (const times of [2, 3]) {
+    scenario(`the peer forgets the series ${times} times in a row, ${what}`, () => {
+      const world = established(what === 'IKE' ? ike : child)
+      const answered = () => world.right.sent.filter(({ label }) => label.includes('N(NO_STATE)')).length
+      rekey(world, 'left', what)
+      for (let nth = 1; nth <= times; nth++) {
+        // It is tried again from the start after a while.
+        while (!world.net.flights.some(({ label }) => label.startsWith('CREATE_CHILD_SA'))) world.passTime()
+        world.deliver(2)
+        world.net.partitioned = true
+        world.lose(world.net.flights.length)
+        world.wait(21)
+        world.net.partitioned = false
+        while (answered() < nth) {
+          world.passTime()
+          while (world.net.flights.length > 0 && answered() < nth) world.deliver(1)
+        }
+        world.deliver(1)
+      }
+      if (times < 3) {
+        world.wait(60)
+        sameSingleChild(world)
+        return
+      }
+      assert.ok(world.net.flights.some(({ from, label }) => from === 'left' && /INFORMATIONAL .*\[ D \]/.test(label)))
+      world.settle()
+      world.wait(10)
+      nothingLeaks(world)
+    })
+  }
+}
+
 scenario('other exchanges come in between', () => {
   const world = established(child)
   const was = spis(world)

@@ -55,6 +55,56 @@ scenario('seven additional key exchanges', () => {
   for (const host of world.hosts) assert.deepEqual(onlySa(host).proposal?.additionalKeyExchanges, methods)
 })
 
+scenario('until IKE_AUTH nothing is established, and nothing of it is in clear', () => {
+  const world = begun({ ike: [hybridProposal([KE.ML_KEM_768], [KE.ECP_256])], connection: { mobike: false } })
+  for (;;) {
+    const [flight] = world.net.flights
+    assert.ok(flight)
+    if (flight.label.startsWith('IKE_AUTH')) break
+    world.deliver(1)
+    for (const host of world.hosts) assert.equal(onlySa(host).state, 'CONNECTING')
+  }
+  for (const { sent } of world.hosts) {
+    const messages = sent.filter(({ label }) => label.startsWith('IKE_INTERMEDIATE'))
+    assert.ok(messages.length >= 2)
+    // SK or SKF is the only payload; the exchange type is 43.
+    for (const { bytes } of messages) {
+      assert.ok(bytes[16] === 46 || bytes[16] === 53)
+      assert.equal(bytes[18], 43)
+      const rest = Buffer.from(bytes).readUInt16BE(30)
+      assert.equal(rest, bytes.length - 28)
+    }
+  }
+  world.settle()
+  sameSingleChild(world)
+})
+
+/** RFC 9370 §2.2.1: such an answer has failed. It is not authentic either: a good one may come yet. */
+scenario('an answer that selects one method for two types: no IKE_INTERMEDIATE begins', () => {
+  const both = [KE.ML_KEM_768, KE.ML_KEM_512]
+  const world = begun({ ike: [hybridProposal(both, both)] })
+  world.deliver(1)
+  const [answer] = world.net.flights
+  assert.ok(answer)
+  const forged = Buffer.from(answer.bytes)
+  // The transforms of types 6 and 7.
+  const second = forged.indexOf(Buffer.from('000807000023', 'hex'))
+  assert.ok(forged.includes(Buffer.from('000806000024', 'hex')) && second > 0)
+  forged.writeUInt16BE(KE.ML_KEM_768, second + 4)
+  world.lose(1)
+  world.inject(world.left, answer.source, forged)
+  logged(world.left, 'ignoring response: it selects what we did not propose')
+  world.settle()
+  assert.deepEqual(exchanges(world.left), ['IKE_SA_INIT request 0'])
+  world.net.partitioned = true
+  world.wait(200)
+  assert.deepEqual(
+    exchanges(world.left).filter((name) => name.startsWith('IKE_INTERMEDIATE')),
+    [],
+  )
+  nothingLeaks(world)
+})
+
 scenario('types with a gap, and one for which NONE is selected', () => {
   const world = established({
     left: { connection: { proposals: [hybridProposal([], [KE.ML_KEM_512, 0], [], [KE.ML_KEM_768])] } },
@@ -108,6 +158,8 @@ for (const nat of ['left', 'right', 'both'] as const) {
   scenario(`NAT before ${nat}`, () => {
     const world = established({ ...mlkem768, nat })
     assert.equal(onlySa(world.left).remote.port, 4500)
+    const first = world.left.sent.find(({ label }) => label.startsWith('IKE_INTERMEDIATE'))
+    assert.deepEqual(Buffer.from(first?.bytes.subarray(0, 4) ?? []), Buffer.alloc(4), 'the non-ESP marker')
   })
 }
 

@@ -3,8 +3,16 @@ import assert from 'node:assert/strict'
 import type { Connection } from '../../src/config/connection.ts'
 import type { Credentials } from '../../src/ike/credentials.ts'
 import { parseIdentity } from '../../src/pki/identity.ts'
-import { KE } from '../../src/wire/numbers.ts'
-import { type AuthName, credentialsFor, hybridProposal, type SideName, sharedSecret } from './connection.ts'
+import { KE, TRANSFORM_TYPE } from '../../src/wire/numbers.ts'
+import { BareInitiator } from './bare-initiator.ts'
+import {
+  type AuthName,
+  credentialsFor,
+  hybridProposal,
+  ikeProposal,
+  type SideName,
+  sharedSecret,
+} from './connection.ts'
 import { failed, logged, nothingLeaks, notLogged, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
 import { established, type PairOptions, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
@@ -138,6 +146,10 @@ for (const side of both) {
     world.wait(6)
     sameSingleChild(world)
     usesPpk(world, true)
+    // It has been mixed in once.
+    for (const host of world.hosts) {
+      assert.equal(host.logs.filter(({ message }) => message.startsWith('using PPK')).length, 1)
+    }
   })
 }
 
@@ -147,15 +159,38 @@ scenario('with additional key exchanges and NAT', () => {
   usesPpk(world, true)
 })
 
-scenario('another group and a cookie: USE_PPK is said every time', () => {
-  const world = established(
-    options({ key: good, connection: demands }, { key: good, connection: demands }, 'psk', {
-      settings: { cookieThreshold: 0 },
-    }),
-  )
+/**
+ *    |-- IKE_SA_INIT request 0 [ SA KE No … N(USE_PPK) ] --------------------->|
+ *    |<------------------------------ IKE_SA_INIT response 0 [ N(COOKIE) ] ----|
+ *    |-- IKE_SA_INIT request 0 [ N(COOKIE) SA KE No … N(USE_PPK) ] ----------->|
+ *    |<---------------------------- IKE_SA_INIT response 0 [ N(INVAL_KE) ] ----|
+ *    |-- IKE_SA_INIT request 0 [ N(COOKIE) SA KE No … N(USE_PPK) ] ----------->|
+ */
+scenario('a cookie and another group: USE_PPK is said every time', () => {
+  const given = options({ key: good, connection: demands }, { key: good, connection: demands })
+  const p256 = { ...ikeProposal(), transforms: withGroups(KE.ECP_256) }
+  const both = { ...ikeProposal(), transforms: withGroups(KE.CURVE_25519, KE.ECP_256) }
+  const world = pair({
+    ...given,
+    left: { ...given.left, connection: { ...demands, proposals: [both] } },
+    right: { ...given.right, connection: { ...demands, proposals: [p256] }, settings: { cookieThreshold: 1 } },
+  })
+  // Somebody else is half-open already.
+  const stranger = new BareInitiator(world, p256)
+  stranger.init({ method: KE.ECP_256 })
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.settle()
   const requests = world.left.sent.filter(({ label }) => label.startsWith('IKE_SA_INIT request'))
+  assert.equal(requests.length, 3)
   assert.ok(requests.every(({ label }) => label.includes('N(USE_PPK)')))
+  for (const answer of ['N(COOKIE)', 'N(INVAL_KE)']) saidToPeer(world.right, `IKE_SA_INIT response 0 [ ${answer} ]`)
+  assert.equal(onlySa(world.left).ppk, true)
 })
+
+function withGroups(...groups: readonly number[]) {
+  const others = ikeProposal().transforms.filter(({ type }) => type !== TRANSFORM_TYPE.KE)
+  return [...others, ...groups.map((id) => ({ type: TRANSFORM_TYPE.KE, id }))]
+}
 
 for (let index = 0; index < 4; index++) {
   scenario(`datagram ${index + 1} is lost`, () => {

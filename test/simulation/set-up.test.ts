@@ -48,6 +48,7 @@ for (const auth of ['psk', 'p256', 'p384', 'p521', 'rsa2048', 'ed25519', 'ed448'
 
 for (const [name, options] of Object.entries({
   'a certificate here, a secret there': { left: { auth: 'p256' }, right: { auth: 'psk' } },
+  'ECDSA with SHA-384 here, RSA with SHA-256 there': { left: { auth: 'p384' }, right: { auth: 'rsa2048' } },
   'RSASSA-PSS': { auth: 'rsa2048', settings: { rsaPss: true } },
   'IPv6 inside and outside': { outer: 6 },
   'IPv6 in IPv4': { inner: 6 },
@@ -172,6 +173,9 @@ scenario('both sides say what they support', () => {
   const world = established({ auth: 'p256' })
   for (const host of world.hosts) {
     for (const payload of ['N(NATD_S_IP)', 'N(NATD_D_IP)', 'N(FRAG_SUP)', 'N(HASH_ALG)']) saidToPeer(host, payload)
+    // RFC 7427 §4: no protocol, no SPI, 16431; SHA-256, SHA-384, SHA-512 and Identity.
+    assert.ok(Buffer.from(host.sent[0]?.bytes ?? []).includes('00100000402f0002000300040005', 'hex'))
+    logged(host, '(myself) with ECDSA_WITH_SHA256_DER successful')
   }
 })
 
@@ -192,6 +196,15 @@ scenario('a certificate of an intermediate CA', () => {
   const received = world.right.logs.flatMap(({ message }) => /^received (.*) cert "/.exec(message)?.[1] ?? [])
   assert.deepEqual(received, ['end entity', 'issuer'])
 })
+
+/** RFC 7427 §3: method 14 is for peers that have said so both ways. */
+for (const side of ['left', 'right'] as const) {
+  scenario(`signature_authentication = no on ${side}`, () => {
+    const world = established({ auth: 'p256', [side]: { settings: { signatureAuthentication: false } } })
+    for (const host of world.hosts) logged(host, '(myself) with ECDSA-256 successful')
+    assert.ok(!world.host(side).sent.some(({ label }) => label.includes('HASH_ALG')))
+  })
+}
 
 /** Both initiate at once: two IKE SAs, each with its child; nothing of either is lost. */
 scenario('both initiate', () => {
