@@ -89,6 +89,12 @@ test('a certificate speaks for its subject and its alternative names, type by ty
   ])
     assert.ok(!identityInCertificate(certificate, parseIdentity(name)), name)
   assert.ok(identityInCertificate(certificate, identityFromWire(10, Buffer.from('\x82\x0cmoon.lab.org', 'latin1'))))
+  const keyId = Buffer.from(certificate.keyId).toString('hex')
+  for (const id of [certificate.publicKeyId, keyId]) {
+    assert.ok(identityInCertificate(certificate, parseIdentity(`keyid:#${id}`)))
+    assert.ok(!identityInCertificate(certificate, parseIdentity(`keyid:#${id.slice(2)}`)))
+    assert.ok(!identityInCertificate(certificate, parseIdentity(`keyid:#${id}00`)))
+  }
   assert.deepEqual(identitiesOf(certificate).map(formatIdentity), ['CN=moon', ...altNames])
   assert.ok(
     !identityInCertificate(make('', moonKey), identityFromWire(9, Uint8Array.of(0x30, 0))),

@@ -102,6 +102,7 @@ export function issuersOf(store: CredentialStore, certificate: Certificate): Cer
 export function identityInCertificate(certificate: Certificate, identity: Identity): boolean {
   if (identity.type === ID.DER_ASN1_GN)
     return certificate.altNames.some(({ der }) => Buffer.compare(der, identity.data) === 0)
+  if (identity.type === ID.KEY_ID) return keyIdsOf(certificate).includes(Buffer.from(identity.data).toString('hex'))
   return identitiesOf(certificate).some((own) => equalIdentity(own, identity))
 }
 
@@ -109,6 +110,12 @@ export function identityInCertificate(certificate: Certificate, identity: Identi
 export function identitiesOf(certificate: Certificate): Identity[] {
   const subject = certificate.subject.rdns.length > 0 ? [identityFromName(certificate.subject)] : []
   return [...subject, ...certificate.altNames.flatMap((name) => identityOf(name) ?? [])]
+}
+
+/** The names of its key, as hexadecimal text: how it says itself, and SHA-1 of the key with and without its algorithm. */
+function keyIdsOf({ subjectKeyId, keyId, publicKeyId }: Certificate): string[] {
+  const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+  return [...(subjectKeyId ? [hex(subjectKeyId)] : []), hex(keyId), publicKeyId]
 }
 
 function identityOf(name: GeneralName): Identity | undefined {
