@@ -134,6 +134,10 @@ test('secrets: hexadecimal, Base64, literal', () => {
   assert.deepEqual(parseSecret(bytes('0x0aFF')), Uint8Array.of(0x0a, 0xff))
   assert.deepEqual(parseSecret(bytes('0Sc2VjcmV0')), bytes('secret'))
   assert.deepEqual(parseSecret(bytes('se#cret')), bytes('se#cret'))
+  // RFC 7296 §2.15: at least 64 ASCII octets, taken as they are.
+  const long = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i)).join('')
+  assert.deepEqual(parseSecret(bytes(long)), bytes(long))
+  assert.deepEqual(parseSecret(bytes(`0x${'5a'.repeat(100)}`)), new Uint8Array(100).fill(0x5a))
   assert.throws(() => parseSecret(bytes('0xzz')), ConfigError)
   assert.throws(() => parseSecret(bytes('0secret?')), ConfigError)
 })

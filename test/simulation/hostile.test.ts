@@ -199,6 +199,29 @@ function forgedAnswer(request: Uint8Array, type: number, data: Uint8Array): Uint
   return bytes
 }
 
+/** RFC 7296 §2.21.1: an error without protection may be a forgery, and the true answer is on its way. */
+for (const [type, name] of [
+  [7, 'INVALID_SYNTAX'],
+  [14, 'NO_PROPOSAL_CHOSEN'],
+  [24, 'AUTHENTICATION_FAILED'],
+  [8191, 'an unknown error'],
+  [1, 'UNSUPPORTED_CRITICAL_PAYLOAD'],
+] as const) {
+  scenario(`a forged answer to IKE_SA_INIT with ${name} is not believed at once`, () => {
+    const world = pair()
+    world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+    world.finishJobs()
+    const [flight] = world.net.flights
+    assert.ok(flight)
+    const right = { address: world.right.kernel.addresses[0] ?? '', port: 500 }
+    const before = world.left.sent.length
+    world.inject(world.left, right, forgedAnswer(flight.bytes, type, new Uint8Array()))
+    assert.equal(world.left.sent.length, before)
+    world.settle()
+    sameSingleChild(world)
+  })
+}
+
 /**
  *   left                                    right, and somebody who forges
  *     | IKE_SA_INIT request 0                 |

@@ -227,6 +227,20 @@ scenario('a forged INVALID_KE_PAYLOAD for a group that was not offered is not be
   sameSingleChild(world)
 })
 
+/**
+ * RFC 7296 §2.23: an initiator may begin on port 4500. What is signed is without the non-ESP marker (§2.15).
+ *
+ *    4500 |-- 00 00 00 00, IKE_SA_INIT request 0 --->| 4500
+ */
+scenario('port 4500 from the first message on', () => {
+  const world = established({ left: { connection: { localPort: 4500, remotePort: 4500 } } })
+  for (const host of world.hosts) {
+    const { local, remote } = onlySa(host)
+    assert.deepEqual([local.port, remote.port], [4500, 4500])
+    for (const { bytes } of host.sent) assert.deepEqual([...bytes.subarray(0, 4)], [0, 0, 0, 0])
+  }
+})
+
 for (const nat of ['left', 'right', 'both'] as const) {
   /**
    *   10.0.1.2:500  -- IKE_SA_INIT -->  the NAT's port

@@ -1,5 +1,11 @@
 /** What an authentic peer may ask, right or wrong, and what it is told (RFC 7296 §2.5, §2.21, §3). */
 import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
+import { encryption } from '../../src/crypto/encryption.ts'
+import { keyExchange } from '../../src/crypto/key-exchange/key-exchange.ts'
+import { seededRandom } from '../../src/crypto/random.ts'
+import { open, seal } from '../../src/crypto/sealed.ts'
+import { Secret } from '../../src/crypto/secret.ts'
 import { proposalOf } from '../../src/ike/proposals.ts'
 import { ENCR, ESN, EXCHANGE, INTEG, KE, NOTIFY, PRF, PROTOCOL, TRANSFORM_TYPE } from '../../src/wire/numbers.ts'
 import type { Payload, Proposal } from '../../src/wire/payloads/index.ts'
@@ -326,6 +332,65 @@ for (const [what, proposal] of [
     assert.deepEqual(names(inform(peer)), [])
   })
 }
+
+/** prf+ of RFC 7296 §2.13 with HMAC-SHA-512. */
+function expand(key: Uint8Array, seed: Uint8Array, length: number): Buffer {
+  let [block, all] = [Buffer.alloc(0), Buffer.alloc(0)]
+  for (let n = 1; all.length < length; n++) {
+    block = createHmac('sha512', key).update(block).update(seed).update(Uint8Array.of(n)).digest()
+    all = Buffer.concat([all, block])
+  }
+  return all.subarray(0, length)
+}
+
+/**
+ * §2.18: SKEYSEED comes from the prf of the old IKE SA, the keys from that of the new one. The peer that rekeys is the
+ * original initiator, and messages count from 0.
+ */
+scenario('the IKE SA is rekeyed with another prf', () => {
+  const suite = (id: number, number: number) => ({
+    ...ike({ number }),
+    transforms: ike().transforms.map((t) => (t.type === TRANSFORM_TYPE.PRF ? { ...t, id } : t)),
+  })
+  const { world, peer } = up({
+    right: {
+      connection: {
+        proposals: [ikeProposal(), { protocol: 'IKE', transforms: suite(PRF.HMAC_SHA2_512, 2).transforms }],
+      },
+    },
+  })
+  const x25519 = keyExchange(KE.CURVE_25519)
+  const encryptor = encryption(ENCR.AES_GCM_16)
+  assert.ok(x25519 && encryptor)
+  const pair = x25519.generate(seededRandom(1))
+  const answer = create(peer, { type: 'SA', proposals: [suite(PRF.HMAC_SHA2_512, 1)] }, nonce, {
+    type: 'KE',
+    method: KE.CURVE_25519,
+    data: pair.public,
+  })
+  const [spiI, spiR] = [new Uint8Array(8).fill(3), chosen(answer).spi]
+  assert.equal(spiR.length, 8)
+  const nonces = Buffer.concat([new Uint8Array(32).fill(7), the('Nonce', answer).nonce])
+  const shared = x25519.finish(pair.private, the('KE', answer).data).bytes()
+  const seed = createHmac('sha256', peer.keys.d.bytes()).update(shared).update(nonces).digest()
+  // SK_d, no SK_a, SK_e with 4 octets of salt.
+  const keymat = expand(seed, Buffer.concat([nonces, spiI, spiR]), 64 + 2 * 20)
+  const [ei, er] = [keymat.subarray(64, 84), keymat.subarray(84)].map((key) => Secret.of(Uint8Array.from(key)))
+  assert.ok(ei && er)
+  const common = { suite: { encr: encryptor, keyBits: 128 }, keyA: Secret.of(new Uint8Array()) }
+  const message = seal({
+    ...common,
+    keyE: ei,
+    header: { spiI, spiR, exchange: EXCHANGE.INFORMATIONAL, flags: 0x08, messageId: 0 },
+    inner: { first: 0, bytes: new Uint8Array() },
+    iv: new Uint8Array(8),
+  })
+  world.inject(world.right, { address: '192.0.2.1', port: 500 }, message)
+  const response = world.right.sent.at(-1)?.bytes
+  assert.ok(response)
+  assert.deepEqual([...response.subarray(8, 24)], [...spiR, 46, 0x20, EXCHANGE.INFORMATIONAL, 0x20, 0, 0, 0, 0])
+  assert.equal(open({ ...common, keyE: er, message: response, start: 28, fragment: false }).length, 0)
+})
 
 /** §2.10, §3.9: fresh for each exchange, and long enough for every prf that we have. */
 scenario('nonces are fresh', () => {

@@ -1,6 +1,6 @@
 /** INVALID_IKE_SPI without protection: sent now and then, believed never (RFC 7296 §2.21.4). */
 import assert from 'node:assert/strict'
-import { encodeMessage } from '../../src/wire/message.ts'
+import { decodeMessage, encodeMessage } from '../../src/wire/message.ts'
 import { EXCHANGE, NOTIFY } from '../../src/wire/numbers.ts'
 import { exchanges, logged, notLogged, onlySa, sameSingleChild } from './expect.ts'
 import { established } from './pair.ts'
@@ -54,6 +54,47 @@ scenario('the answer without protection has the numbers of its request, and no d
   assert.deepEqual(answer.subarray(0, 16), request.subarray(0, 16))
   assert.deepEqual([...answer.subarray(16, 28)], [41, 0x20, 35, 0x20, 0, 0, 0, 1, 0, 0, 0, 36])
   assert.deepEqual([...answer.subarray(28)], [0, 0, 0, 8, 0, 0, 0, 4])
+})
+
+/** §2.21.4: to where the request came from, with its SPIs and message ID, without protection, and nothing else in it. */
+scenario('what the answer says', () => {
+  const world = established()
+  const asked = { spiI: 0x0102n, spiR: 0x0304n, major: 2, minor: 0, exchange: EXCHANGE.INFORMATIONAL, messageId: 77 }
+  const request = encodeMessage({ ...asked, flags: { initiator: true, response: false }, payloads: [] })
+  request[16] = 46 // SK: the rest is never looked at
+  const answers = () => world.net.flights.filter(({ from }) => from === 'left')
+  const stranger = { address: '203.0.113.5', port: 1234 }
+  world.inject(world.left, stranger, request)
+  const [answer] = answers()
+  assert.ok(answer)
+  assert.deepEqual(answer.destination, stranger)
+  const said = { type: 'N', protocol: 0, spi: new Uint8Array(), notify: NOTIFY.INVALID_IKE_SPI, data: new Uint8Array() }
+  assert.deepEqual(decodeMessage(answer.bytes), {
+    ...asked,
+    flags: { initiator: false, response: true },
+    payloads: [said],
+  })
+})
+
+/** §2.21.4: the same octets with the Response flag are not answered. */
+scenario('a response for an unknown IKE SA is not answered', () => {
+  const world = established()
+  const before = world.left.sent.length
+  for (const initiator of [true, false]) {
+    const message = encodeMessage({
+      spiI: 1n,
+      spiR: 2n,
+      major: 2,
+      minor: 0,
+      exchange: EXCHANGE.INFORMATIONAL,
+      flags: { initiator, response: true },
+      messageId: 0,
+      payloads: [],
+    })
+    message[16] = 46
+    world.inject(world.left, { address: '203.0.113.5', port: 500 }, message)
+  }
+  assert.equal(world.left.sent.length, before)
 })
 
 scenario('not when it is switched off', () => {
