@@ -71,6 +71,16 @@ test('CFG_REPLY: addresses, attributes, and what the client wants to know of us'
   assert.deepEqual(written(configurationReply(nothing, [], [])), ['2'])
 })
 
+test('a netmask goes with an IPv4 address, and there is one at most', () => {
+  const netmask = { name: 'netmask', values: ['255.255.255.0', '255.255.0.0'] }
+  assert.deepEqual(written(configurationReply(nothing, ['10.77.0.1'], [netmask, netmask])), [
+    '2',
+    '1 0a4d0001',
+    '2 ffffff00',
+  ])
+  assert.deepEqual(written(configurationReply(nothing, ['fec7::1'], [netmask])).slice(2), [])
+})
+
 test('what a gateway gives: addresses and name servers; the rest is passed over', () => {
   const attributes = [
     { type: 1, value: hex('0a4d0001') },

@@ -55,7 +55,7 @@ export function configurationReply(
     cfgType: CFG_TYPE.REPLY,
     attributes: [
       ...addresses.map(addressAttribute),
-      ...attributes.flatMap(encodePoolAttribute),
+      ...onlyNetmask(attributes.flatMap(encodePoolAttribute), addresses),
       // RFC 7296 §2.20: who does not tell its version returns an empty string.
       ...(asked(CFG_ATTRIBUTE.APPLICATION_VERSION)
         ? [{ type: CFG_ATTRIBUTE.APPLICATION_VERSION, value: nothing }]
@@ -65,6 +65,12 @@ export function configurationReply(
         : []),
     ],
   }
+}
+
+/** RFC 7296 §3.15.1: a netmask goes with an IPv4 address, and there is one at most. */
+function onlyNetmask(attributes: readonly CfgAttribute[], addresses: readonly string[]): CfgAttribute[] {
+  let left = addresses.some((address) => familyOf(address) === 4) ? 1 : 0
+  return attributes.filter(({ type }) => type !== CFG_ATTRIBUTE.INTERNAL_IP4_NETMASK || left-- > 0)
 }
 
 /** What a CFG_REPLY gives; attributes that are unknown, empty or of a wrong length are passed over. */
