@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { seededRandom } from '../../src/crypto/random.ts'
 import { decodeHeader } from '../../src/wire/header.ts'
+import { decodeMessage, encodeMessage } from '../../src/wire/message.ts'
 import { failed, logged, nothingLeaks, nothingLeft, sameSingleChild } from './expect.ts'
 import { established, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
@@ -53,6 +54,33 @@ scenario('an unknown payload that is not critical is ignored', () => {
   request[0] = (request[0] ?? 0) ^ 0xff
   world.inject(world.right, { address: '192.0.2.1', port: 500 }, request)
   assert.equal(world.right.sas().length, 1)
+})
+
+/** §3.10.1: INVALID_SYNTAX is for what is protected; who forges gets nothing to multiply. */
+scenario('a malformed IKE_SA_INIT is not answered', () => {
+  const world = pair()
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.finishJobs()
+  const [flight] = world.net.flights
+  assert.ok(flight)
+  const good = decodeMessage(flight.bytes)
+  const { payloads } = good
+  const cut = Buffer.from(flight.bytes.subarray(0, 40))
+  cut.writeUInt32BE(cut.length, 24)
+  const bad = [
+    cut,
+    encodeMessage({ ...good, payloads: payloads.filter(({ type }) => type !== 'Nonce') }),
+    encodeMessage({ ...good, payloads: [...payloads, ...payloads.filter(({ type }) => type === 'KE')] }),
+    encodeMessage({
+      ...good,
+      payloads: payloads.map((one) => (one.type === 'KE' ? { ...one, data: one.data.subarray(1) } : one)),
+    }),
+  ]
+  const peer = { address: '192.0.2.1', port: 1234 }
+  for (const message of bad) world.inject(world.right, peer, message)
+  assert.deepEqual([world.right.sent.length, world.right.sas().length], [0, 0])
+  world.inject(world.right, peer, encodeMessage(good))
+  assert.equal(world.right.sent.length, 1, 'nothing else was wrong with them')
 })
 
 /** The header of an IKE_SA_INIT request of that version, and nothing else. */

@@ -170,8 +170,8 @@ export function admit(core: Core, header: Header, bytes: Uint8Array, local: Endp
     core.alert('parse-error-body')
     core.log('NET', 1, `invalid IKE_SA_INIT request from ${formatEndpoint(remote)}: ${messageOf(error)}`)
     if (error instanceof Refusal) refuse(error.notify, error.data)
-    else if (error instanceof ShapeError) refuse(NOTIFY.INVALID_SYNTAX)
-    else if (!(error instanceof DecodeError)) throw error
+    // §3.10.1: INVALID_SYNTAX is for messages that are protected.
+    else if (!(error instanceof DecodeError || error instanceof ShapeError)) throw error
     return
   }
   const { SA, KE, Nonce, N } = payloads
@@ -211,7 +211,7 @@ export function admit(core: Core, header: Header, bytes: Uint8Array, local: Endp
       1,
       `key exchange data of ${KE.data.length} bytes for ${algorithmName(TRANSFORM_TYPE.KE, method)}, ignored`,
     )
-    return refuse(NOTIFY.INVALID_SYNTAX)
+    return
   }
 
   const sa = new IkeSa(core, { role: 'responder', spiI: header.spiI, spiR: core.newSpi(), local, remote })
