@@ -61,6 +61,7 @@ const refused: readonly (readonly [Protocol, string, RegExp])[] = [
   ['AH', 'aes128', /an integrity algorithm is mandatory in AH/],
   ['ESP', 'camellia256-sha256', /'camellia256' cannot be used for ESP: Sallyport does not have this cipher/],
   ['ESP', 'des-sha256', /'des' cannot be used for ESP: it is broken/],
+  ['IKE', 'null-sha256-ecp256', /'null' cannot be used for IKE/],
   ['IKE', 'aes128gmac-prfsha256-ecp256', /'aes128gmac' cannot be used for IKE: it is for ESP only/],
   ['AH', 'aes128gmac', /cannot be used for AH: Linux does not have it/],
   ['IKE', 'aes128-sha256-gost256', /'gost256' cannot be used for IKE/],
@@ -102,6 +103,19 @@ test('our names are those of the tables of cryptography', () => {
   }
   assert.equal(algorithmName(1, 1234), '(1234)')
   assert.equal(algorithmName(6, 36), 'ML_KEM_768')
+})
+
+/** RFC 7296 §3.3.2, §5: what the registry calls unspecified, and what is too weak for an IKE SA. */
+test('algorithms that nobody can use', () => {
+  const ids = (rows: readonly { readonly id: number }[]) => new Set(rows.map(({ id }) => id))
+  for (const id of [1, 8, 9]) assert.ok(!ids(ENCRYPTION).has(id)) // DES_IV64, 3IDEA, DES_IV32
+  for (const id of [3, 4]) assert.ok(!ids(INTEGRITY).has(id)) // DES_MAC, KPDK_MD5
+  assert.ok(!ids(PRF).has(3)) // HMAC_TIGER
+  for (const { name, outputBytes } of PRF) assert.ok(outputBytes >= 16, name)
+  assert.deepEqual(
+    ENCRYPTION.filter(({ id, ikeSupported }) => ikeSupported && id === 11),
+    [],
+  )
 })
 
 test('keywords of the same algorithm', () => {

@@ -1,8 +1,11 @@
 /** The header of every message that is sent (RFC 7296 §3.1), and what can be seen of the payload behind it. */
 import assert from 'node:assert/strict'
+import { PRF } from '../../src/crypto/prf.ts'
+import { decodeMessage } from '../../src/wire/message.ts'
 import { EXCHANGE, PAYLOAD } from '../../src/wire/numbers.ts'
 import { espProposal, ikeProposal } from './connection.ts'
 import { established, type PairOptions, pair } from './pair.ts'
+import { the } from './peer.ts'
 import { rekey, terminate } from './rekey.ts'
 import { scenario } from './scenario.ts'
 import type { World } from './world.ts'
@@ -125,6 +128,22 @@ scenario('the first requests, with a cookie and with another group', () => {
     assert.equal(bytes.readBigUInt64BE(8), 0n)
     assert.equal(bytes.readBigUInt64BE(0), first?.bytes.readBigUInt64BE(0))
   }
+  // §3.3.1, §3.3.6: no SPI, and all groups are offered again, the first of them or the one asked for with a value.
+  const [offers, values, nonces] = [
+    requests.map(({ bytes }) => the('SA', decodeMessage(bytes).payloads)),
+    requests.map(({ bytes }) => the('KE', decodeMessage(bytes).payloads).method),
+    requests.map(({ bytes }) => the('Nonce', decodeMessage(bytes).payloads).nonce),
+  ]
+  for (const { proposals } of offers) {
+    assert.deepEqual(proposals, offers[0]?.proposals)
+    assert.deepEqual(
+      proposals.map(({ number, spi }) => [number, spi.length]),
+      [[1, 0]],
+    )
+  }
+  assert.deepEqual(values, [19, 19, 31])
+  // §2.10: at least half of the key of any prf.
+  for (const { length } of nonces) for (const { keyBytes } of PRF) assert.ok(length >= 16 && length >= keyBytes / 2)
 })
 
 /** §3.14: SK with nothing in it names no payload. */

@@ -1,15 +1,16 @@
 /** Who the two may be (RFC 7296 §3.5, §4): every type of identity, with secrets and with certificates. */
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createHash, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import type { Credentials } from '../../src/ike/credentials.ts'
 import { type Certificate, parseCertificate } from '../../src/pki/certificate.ts'
 import { formatIdentity, type Identity, parseIdentity } from '../../src/pki/identity.ts'
 import { issueCertificate } from '../../src/pki/issue.ts'
 import { publicKeyId } from '../../src/pki/keys.ts'
+import { decodeMessage } from '../../src/wire/message.ts'
 import { CERT_ENCODING, ID_TYPE } from '../../src/wire/numbers.ts'
 import { authRound, credentialsFor, identityOf, roundOf, sharedSecret } from './connection.ts'
 import { logged, onlySa, sameSingleChild } from './expect.ts'
-import { established } from './pair.ts'
+import { established, pair } from './pair.ts'
 import { begun, the } from './peer.ts'
 import { scenario } from './scenario.ts'
 import { testAuthority } from './test-keys.ts'
@@ -91,6 +92,27 @@ for (const bits of [1024, 2048]) {
     byCertificate(parseIdentity('left.example'), key, [certificate], 'p256'),
   )
 }
+
+/** §4: a shared key proves the initiator, a certificate the responder. */
+scenario('a shared key of the initiator, and a certificate of the responder', () => {
+  const world = pair({ left: { auth: 'psk' }, right: { auth: 'rsa2048' } })
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.settle()
+  sameSingleChild(world)
+  logged(world.left, "authentication of 'right.lab' with RSA_EMSA_PKCS1_SHA2_256 successful")
+  logged(world.right, "authentication of 'left.lab' with pre-shared key successful")
+})
+
+/** §3.7: SHA-1 of the SubjectPublicKeyInfo of each CA, one after the other. */
+scenario('CERTREQ names the trusted CAs', () => {
+  const { world } = begun({ right: { auth: 'p256', connection: { remote: [authRound({})] } } })
+  const [answer] = world.right.sent
+  assert.ok(answer)
+  const { encoding, data } = the('CERTREQ', decodeMessage(answer.bytes).payloads)
+  assert.equal(encoding, CERT_ENCODING.X_509_CERTIFICATE_SIGNATURE)
+  const ca = createPublicKey(testAuthority('Lab CA').key).export({ format: 'der', type: 'spki' })
+  assert.deepEqual(Buffer.from(data), createHash('sha1').update(ca).digest())
+})
 
 /** A chain of four: the end entity, and three CAs below the root, which alone is trusted. */
 function chainOfFour(key: KeyObject): readonly Certificate[] {

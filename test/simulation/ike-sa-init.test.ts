@@ -314,6 +314,38 @@ scenario('the NAT forgets the mapping: ESP from the new port moves the SA', () =
   sameSingleChild(world)
 })
 
+/** RFC 7296 §2.23: only what is authentic and new moves an SA, and never the host that is behind the NAT. */
+scenario('who repeats or forges packets from elsewhere moves nobody', () => {
+  const world = established({ nat: 'left', connection: { mobike: false } })
+  for (const host of world.hosts)
+    host.command({ kind: 'terminate', select: { child: 'net' }, force: false, timeoutMs: 0 })
+  world.settle()
+  const before = world.hosts.map((host) => onlySa(host).remote)
+  const elsewhere = { address: '203.0.113.7', port: 4500 }
+  for (const host of world.hosts) {
+    for (const { bytes } of [...world.peer(host).sent]) {
+      world.inject(host, elsewhere, bytes, 4500)
+      world.inject(
+        host,
+        elsewhere,
+        bytes.map((octet, i) => (i === bytes.length - 1 ? octet ^ 1 : octet)),
+        4500,
+      )
+    }
+  }
+  assert.deepEqual(
+    world.hosts.map((host) => onlySa(host).remote),
+    before,
+  )
+  // A new request of right that takes another way.
+  world.right.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: false })
+  world.finishJobs()
+  const request = world.right.sent.at(-1)
+  assert.ok(request)
+  world.inject(world.left, elsewhere, request.bytes, 4500)
+  assert.ok(world.left.sas().every(({ remote }) => remote.address === before[0]?.address))
+})
+
 scenario('the NAT forgets the mapping: without MOBIKE a request from the new port moves the SA', () => {
   const world = established({ nat: 'left', connection: { mobike: false } })
   const before = onlySa(world.right).remote

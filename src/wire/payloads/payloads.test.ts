@@ -298,6 +298,31 @@ test('reserved fields and the critical bit of known payloads are ignored, and wr
   assert.deepEqual(encodePayloads(payloads).bytes, bytes('22 00 0009 02 000000 6d  00 00 0009 001f 0000 aa'))
 })
 
+/** Chains with every reserved octet and bit set, and what they are when we write them. */
+const reserved: readonly (readonly [what: string, number: number, set: string, clear: string])[] = [
+  [
+    'SA',
+    33,
+    '02 ff 0014 01 01 00 01  00 ff 000c 01 ff 000c 800e 0080  00 ff 0010 02 01 00 01  00 ff 0008 02 ff 0005',
+    '02 00 0014 01 01 00 01  00 00 000c 01 00 000c 800e 0080  00 00 0010 02 01 00 01  00 00 0008 02 00 0005',
+  ],
+  ['KE', 34, '001f ffff aa', '001f 0000 aa'],
+  ['IDi', 35, '02 ffffff 6d', '02 000000 6d'],
+  ['IDr', 36, '02 ffffff 6d', '02 000000 6d'],
+  ['AUTH', 39, '0e ffffff 0c30', '0e 000000 0c30'],
+  ['TSi', 44, '01 ffffff 07 00 0010 0000 ffff 0a010000 0a01ffff', '01 000000 07 00 0010 0000 ffff 0a010000 0a01ffff'],
+  ['TSr', 45, '01 ffffff 07 00 0010 0000 ffff 0a010000 0a01ffff', '01 000000 07 00 0010 0000 ffff 0a010000 0a01ffff'],
+  ['CP', 47, '01 ffffff 8001 0000 8003 0004 01010101', '01 000000 0001 0000 0003 0004 01010101'],
+]
+
+for (const [what, number, set, clear] of reserved) {
+  test(`reserved octets and bits of ${what} are ignored, and written as zero`, () => {
+    const expected = generic(bytes(clear))
+    assert.deepEqual(encodePayloads(decodePayloads(number, generic(bytes(set)))).bytes, expected)
+    assert.deepEqual(encodePayloads(decodePayloads(number, expected)).bytes, expected)
+  })
+}
+
 test('what a payload cannot say is a mistake of ours', () => {
   const spi = bytes('010203')
   const wrong: readonly Payload[] = [
