@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { seededRandom } from '../../src/crypto/random.ts'
 import { decodeHeader } from '../../src/wire/header.ts'
 import { decodeMessage, encodeMessage } from '../../src/wire/message.ts'
+import type { Payload, Transform } from '../../src/wire/payloads/index.ts'
 import { failed, logged, nothingLeaks, nothingLeft, sameSingleChild } from './expect.ts'
 import { established, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
@@ -245,6 +246,32 @@ for (const [type, name] of [
     const before = world.left.sent.length
     world.inject(world.left, right, forgedAnswer(flight.bytes, type, new Uint8Array()))
     assert.equal(world.left.sent.length, before)
+    world.settle()
+    sameSingleChild(world)
+  })
+}
+
+/** RFC 7296 §3.3.6: what is selected must have been offered; without protection the true answer is waited for. */
+for (const [what, change] of [
+  ['another key length', (one: Transform) => (one.type === 1 ? { ...one, keyBits: 256 } : one)],
+  ['another prf', (one: Transform) => (one.type === 2 ? { ...one, id: 7 } : one)],
+  ['another group', (one: Transform) => (one.type === 4 ? { ...one, id: 14 } : one)],
+] as const) {
+  scenario(`an answer to IKE_SA_INIT that selects ${what} than was offered is not believed`, () => {
+    const world = pair()
+    world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+    world.deliver()
+    const [flight] = world.net.flights
+    assert.ok(flight)
+    const answer = decodeMessage(flight.bytes)
+    const payloads = answer.payloads.map(
+      (one): Payload =>
+        one.type === 'SA'
+          ? { ...one, proposals: one.proposals.map((p) => ({ ...p, transforms: p.transforms.map(change) })) }
+          : one,
+    )
+    world.inject(world.left, { address: '192.0.2.2', port: 500 }, encodeMessage({ ...answer, payloads }))
+    logged(world.left, 'it selects what we did not propose')
     world.settle()
     sameSingleChild(world)
   })

@@ -11,7 +11,7 @@ import { ENCR, ESN, EXCHANGE, INTEG, KE, NOTIFY, PRF, PROTOCOL, TRANSFORM_TYPE }
 import type { Payload, Proposal } from '../../src/wire/payloads/index.ts'
 import { formatSelectors } from '../../src/wire/selector.ts'
 import { BareInitiator } from './bare-initiator.ts'
-import { encr, espProposal, ikeProposal, subnet } from './connection.ts'
+import { addresses, encr, espProposal, ikeProposal, subnet } from './connection.ts'
 import { nothingLeaks, onlyChild, onlySa } from './expect.ts'
 import { pair } from './pair.ts'
 import { begun, childOf, create, esp, inform, names, nonce, notify, selectors, spi, the, up } from './peer.ts'
@@ -204,6 +204,21 @@ scenario('a peer at another port than 500 and 4500', () => {
     )
   }
   assert.equal(world.net.flights.length, 3)
+})
+
+/** §2.11: the answer comes from the address that was asked. */
+scenario('a host with two addresses answers from the one that was asked', () => {
+  const world = pair({
+    right: { kernel: { addresses: ['192.0.2.99', '192.0.2.2'] }, connection: { localAddresses: addresses('%any') } },
+  })
+  const peer = new BareInitiator(world, ikeProposal())
+  peer.init()
+  peer.auth()
+  inform(peer)
+  assert.deepEqual(
+    world.net.flights.map(({ source }) => source.address),
+    ['192.0.2.99', '192.0.2.99', '192.0.2.99'],
+  )
 })
 
 // --- proposals --------------------------------------------------------------------------------------------------

@@ -141,6 +141,22 @@ for (const [what, options] of [
   })
 }
 
+/** §3.15.4: the IKE SA without an address is deleted, and all is tried from the start. */
+scenario('a client that got no address tries again, when there is one', () => {
+  const world = pair(roadWarrior({ pools: [v6Pool], right: { connection: { pools: ['p6', 'p4'] } } }))
+  initiate(world)
+  world.settle()
+  const before = onlySa(world.left)
+  assert.deepEqual(before.children, [])
+  world.right.command({ kind: 'load-pool', pool: v4Pool })
+  const answer = initiate(world)
+  world.settle()
+  assert.deepEqual(answer(), { kind: 'done' })
+  assert.notEqual(onlySa(world.left).spiI, before.spiI)
+  sameSingleChild(world)
+  assert.deepEqual(vips(world).local, ['10.77.0.1'])
+})
+
 /**
  *   HDR, SK {IDi, AUTH, SAi2, TSi, TSr}  -->
  *                      <--  HDR, SK {IDr, AUTH, N(FAILED_CP_REQUIRED)}
