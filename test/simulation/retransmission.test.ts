@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { decodeMessage, encodeMessage } from '../../src/wire/message.ts'
 import { exchanges, failed, logged, nothingLeaks, onlySa, sameSingleChild } from './expect.ts'
 import { established, pair } from './pair.ts'
+import { twoChildren, withTwoChildren } from './rekey.ts'
 import { scenario } from './scenario.ts'
 
 const messages = ['IKE_SA_INIT request', 'IKE_SA_INIT response', 'IKE_AUTH request', 'IKE_AUTH response'] as const
@@ -158,6 +159,48 @@ scenario('another IKE_SA_INIT request with the same SPI is another IKE SA, the s
   const other = encodeMessage({ ...header, payloads: changed })
   world.inject(world.right, peer, other)
   assert.equal(world.right.sas().length, 2)
+})
+
+/**
+ * RFC 7296 §2.3, with the window of a peer that has announced none:
+ *
+ *    |-- request 2 ------------->|   three things were asked for at once
+ *    |        x--- response 2 ---|
+ *    |-- request 2 ------------->|
+ *    |<------------ response 2 --|
+ *    |-- request 3 ------------->|
+ */
+scenario('one request at a time: the next one waits for the response, also when that is lost', () => {
+  const world = twoChildren()
+  const { left } = world
+  const before = left.sent.length
+  left.command({ kind: 'initiate', child: 'more', timeoutMs: 0 })
+  left.command({ kind: 'rekey', select: { child: 'net' }, reauth: false })
+  left.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: false })
+  const requests = () => left.sent.slice(before).map(({ label }) => label.replace(/ \[.*/, ''))
+  world.finishJobs()
+  assert.deepEqual(requests(), ['CREATE_CHILD_SA request 2'])
+  world.deliver()
+  world.lose()
+  world.wait(4, { deliver: false })
+  assert.deepEqual(requests(), ['CREATE_CHILD_SA request 2', 'CREATE_CHILD_SA request 2'])
+  world.deliver(2)
+  assert.deepEqual(requests().slice(2), ['CREATE_CHILD_SA request 3'])
+  world.settle()
+  world.wait(6)
+  for (const host of world.hosts) assert.equal(onlySa(host).children.length, 2)
+})
+
+scenario('what is asked for during the initial exchanges waits for their end', () => {
+  const world = pair(withTwoChildren())
+  for (const child of ['net', 'more']) world.left.command({ kind: 'initiate', child, timeoutMs: 0 })
+  world.finishJobs()
+  for (const expected of ['IKE_SA_INIT request 0', 'IKE_AUTH request 1', 'CREATE_CHILD_SA request 2']) {
+    const flying = world.net.flights.map(({ label }) => label.replace(/ \[.*/, ''))
+    assert.deepEqual(flying, [expected])
+    world.deliver(2)
+  }
+  for (const host of world.hosts) assert.equal(onlySa(host).children.length, 2)
 })
 
 scenario('a second try with keyingtries = 2', () => {
