@@ -60,6 +60,8 @@ const refused: readonly (readonly [Protocol, string, RegExp])[] = [
   ['ESP', 'sha256', /an encryption algorithm is mandatory in ESP/],
   ['AH', 'aes128', /an integrity algorithm is mandatory in AH/],
   ['ESP', 'camellia256-sha256', /'camellia256' cannot be used for ESP: Sallyport does not have this cipher/],
+  ['IKE', 'null-sha256-ecp256', /'null' cannot be used for IKE/],
+  ['IKE', 'aes128-sha256-prfmd5-ecp256', /'prfmd5' cannot be used for IKE/],
   ['ESP', 'des-sha256', /'des' cannot be used for ESP: it is broken/],
   ['IKE', 'null-sha256-ecp256', /'null' cannot be used for IKE/],
   ['IKE', 'aes128gmac-prfsha256-ecp256', /'aes128gmac' cannot be used for IKE: it is for ESP only/],

@@ -79,3 +79,7 @@ test('GMAC is for AH only: 4 octets of salt follow the key, and it signs nothing
   )
   assert.throws(() => known(9).sign(Secret.of(new Uint8Array(20)), hex('00')), /AH only/)
 })
+
+test('what RFC 8247 forbids is not there', () => {
+  for (const id of [3, 4]) assert.equal(integrity(id), undefined)
+})

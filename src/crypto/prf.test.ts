@@ -137,3 +137,7 @@ test('prf+ ends after 255 rounds, as its counter has one octet', () => {
   assert.equal(prfPlus(known(5), hex('01'), hex('02'), 255 * 32).length, 255 * 32)
   assert.throws(() => prfPlus(known(5), hex('01'), hex('02'), 255 * 32 + 1), RangeError)
 })
+
+test('what RFC 8247 forbids is not there', () => {
+  assert.equal(prf(1), undefined)
+})
