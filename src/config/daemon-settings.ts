@@ -38,6 +38,8 @@ export interface CoreSettings {
   readonly keepAliveSeconds: number
   readonly signatureAuthentication: boolean
   readonly rsaPss: boolean
+  /** Several authentication rounds in one IKE_AUTH (RFC 4739). */
+  readonly multipleAuthentication: boolean
   readonly installRoutes: boolean
   readonly routingTable: number
   /** Add virtual IPs to an interface: the named one, else the one that leads to the peer. */
@@ -82,6 +84,7 @@ export const defaultCoreSettings: CoreSettings = {
   keepAliveSeconds: 20,
   signatureAuthentication: true,
   rsaPss: false,
+  multipleAuthentication: true,
   installRoutes: true,
   routingTable: 220,
   installVirtualIp: true,

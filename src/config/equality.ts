@@ -32,6 +32,11 @@ function plainly(name: string, value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
+/** Whether what we show of ourselves is the same with both: the peer cannot tell which of them we have chosen. */
+export function sameProof(a: Connection, b: Connection): boolean {
+  return sameFields(a, b, ['local', 'ppkId', 'ppkRequired'])
+}
+
 /** The same Child SA configuration, whatever it is called. */
 export function sameChild(a: ChildConfig, b: ChildConfig): boolean {
   return sameFields(a, b, childFields)

@@ -158,6 +158,7 @@ export const coreOptions: Readonly<Record<string, Reader>> = {
   keep_alive: seconds('keepAliveSeconds'),
   signature_authentication: bool('signatureAuthentication'),
   rsa_pss: bool('rsaPss'),
+  multiple_authentication: bool('multipleAuthentication'),
   install_routes: bool('installRoutes'),
   routing_table: integer('routingTable'),
   install_virtual_ip: bool('installVirtualIp'),

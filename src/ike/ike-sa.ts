@@ -31,6 +31,8 @@ export interface PeerSupport {
   readonly signatureHashes: readonly number[] | undefined
   /** It does NAT traversal: it sent NAT detection payloads. */
   readonly natTraversal: boolean
+  /** It can authenticate itself, and us, several times (RFC 4739). */
+  readonly multipleAuth: boolean
 }
 
 /** The octets and nonces of IKE_SA_INIT, which authentication covers. */
@@ -77,7 +79,7 @@ export class IkeSa {
   ppk: 'none' | 'agreed' | 'used' = 'none'
   /** The IKE_SA_INIT request as last sent; the one that was answered becomes part of `init`. */
   lastInitRequest: Uint8Array | undefined
-  peer: PeerSupport = { fragmentation: false, signatureHashes: undefined, natTraversal: false }
+  peer: PeerSupport = { fragmentation: false, signatureHashes: undefined, natTraversal: false, multipleAuth: false }
   nat: NatState = noNat
   /** Role in the first of a row of rekeyed IKE SAs: who decides about addresses (RFC 4555 §1.3). */
   firstRole: 'initiator' | 'responder'

@@ -15,7 +15,11 @@ export function responders(exchange: number, sa: IkeSa, received: Received): Scr
   // Before both sides are authenticated only the exchanges that get there are allowed (RFC 7296 §2.21.1).
   const beginning =
     exchange === EXCHANGE.IKE_SA_INIT || exchange === EXCHANGE.IKE_INTERMEDIATE || exchange === EXCHANGE.IKE_AUTH
-  if (!beginning && (sa.state === 'CREATED' || sa.state === 'CONNECTING')) return undefined
+  if (!beginning && (sa.state === 'CREATED' || sa.state === 'CONNECTING')) {
+    // Who has shown one round of several may also say that the other does not please it.
+    const betweenRounds = exchange === EXCHANGE.INFORMATIONAL && sa.role === 'responder' && sa.remoteId !== undefined
+    if (!betweenRounds) return undefined
+  }
   if (beginning && sa.role === 'initiator') return undefined
   switch (exchange) {
     case EXCHANGE.IKE_SA_INIT:

@@ -13,10 +13,12 @@
  * one has all children: an old one must not be taken from under it. An IKE SA that was begun while the new one was
  * being begun is no older contact but a crossing one: first-contact.ts decides about the two.
  */
-import { formatIdentity, type Identity } from '../pki/identity.ts'
+import { formatIdentity } from '../pki/identity.ts'
 import { NOTIFY } from '../wire/numbers.ts'
 import type { NPayload } from '../wire/payloads/index.ts'
 import { endIkeSa } from './actions.ts'
+import { ourIdentity } from './auth/auth.ts'
+import { soughtIdentity } from './auth/rounds.ts'
 import { Refusal } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { closeSa } from './initiation.ts'
@@ -25,11 +27,15 @@ import { has } from './notifies.ts'
 /** How long a peer has to delete the old IKE SA of what looks like a reauthentication. */
 const reauthenticationMs = 10_000
 
-/** As initiator, RFC 7296 §2.4: no other IKE SA between these two identities is known to us. */
-export function isFirstContact(sa: IkeSa, peer: Identity | undefined): boolean {
-  const { core, connection, localId } = sa
-  if (connection?.unique === 'never' || localId === undefined) return false
-  return core.sas.between(localId, peer).every((other) => other === sa)
+/**
+ * As initiator, RFC 7296 §2.4: no other IKE SA between the two identities is known to us. They are those of the last
+ * rounds, by which an IKE SA is known afterwards.
+ */
+export function isFirstContact(sa: IkeSa): boolean {
+  const { core, connection } = sa
+  if (connection === undefined || connection.unique === 'never') return false
+  const us = ourIdentity(sa, connection.local.at(-1))
+  return core.sas.between(us, soughtIdentity(connection.remote.at(-1))).every((other) => other === sa)
 }
 
 /**

@@ -4,7 +4,7 @@ import { memoryFiles } from '../config/files.ts'
 import { parseConf } from '../config/grammar.ts'
 import { loadConnection } from '../config/load-conn.ts'
 import { connectionTree } from '../config/swanctl.ts'
-import { findSection, formatTree } from '../config/tree.ts'
+import { findSection, findText, formatTree } from '../config/tree.ts'
 import type { Event } from '../ike/output.ts'
 import { parseIdentity } from '../pki/identity.ts'
 import { connectionSection } from './conns.ts'
@@ -200,5 +200,29 @@ test('list-conn', () => {
       'local-ts=[dynamic] remote-ts=[dynamic] priority=7} ' +
       'lan {mode=PASS rekey_time=3600 rekey_bytes=0 rekey_packets=0 dpd_action=none close_action=none ' +
       'esp_proposals {} ah_proposals {0 {integ=[HMAC_SHA2_256_128] sn=[NO_EXT_SEQ]}} local-ts=[dynamic] remote-ts=[dynamic]}',
+  )
+})
+
+test('a connection with several rounds: all of them, in the order of `round`', () => {
+  const files = memoryFiles({})
+  const conf = parseConf(
+    `local-user { round = 2
+                  auth = psk
+                  id = user }
+     local-machine { round = 1
+                     auth = pubkey
+                     id = machine }
+     remote-b { id = second }
+     remote-a { id = first
+                round = 0 }`,
+    '/x',
+    files,
+  )
+  const { connection } = loadConnection('gw', connectionTree(conf.root, { directory: '/', files }), files)
+  const gw = findSection(connectionSection(connection), 'gw') ?? assert.fail()
+  const rounds = gw.flatMap((item) => (item.kind === 'section' && /^(local|remote)-/.test(item.name) ? [item] : []))
+  assert.deepEqual(
+    rounds.map(({ name, items }) => `${name} ${findText(items, 'id')} ${findText(items, 'class')}`),
+    ['local-1 machine public key', 'local-2 user pre-shared key', 'remote-1 second any', 'remote-2 first any'],
   )
 })

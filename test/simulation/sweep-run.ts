@@ -18,6 +18,7 @@ import { carries, nothingLeaks, onlyChild, onlySa, packetOfChild, sameSingleChil
 import type { Host } from './host.ts'
 import { noFaults } from './network.ts'
 import { configure, connectionOf, kernelOf, type PairOptions, pair } from './pair.ts'
+import { machineAndUser, type Twice } from './rounds.ts'
 import { checkCarried, watchSafety } from './safety.ts'
 import { roadWarrior, v4Pool, v6Pool } from './virtual-ip.ts'
 import type { World } from './world.ts'
@@ -90,6 +91,7 @@ export const marks: Readonly<Record<string, RegExp>> = {
   'DELETE of a child': /received DELETE for ESP/,
   'DELETE of an IKE SA': /received DELETE for IKE_SA/,
   'DELETE of what is gone': /CHILD_SA not found/,
+  'another authentication round': /generating IKE_AUTH request \d+ .*N\(AUTH_FOLLOWS\)/,
   'virtual IP given': /assigning virtual IP/,
   'virtual IP kept': /reassigning (offline|online) lease/,
   'forged or broken message': /ignoring|invalid|could not decrypt|verification failed/,
@@ -400,7 +402,9 @@ function drawPlan(draw: Draw, seed: number): Plan {
     },
     child: { ...(draw.chance(0.2) && { lifetimeSeconds: { rekey: 60, life: 80, rand: 20 } }) },
   }
-  const options = virtual ? drawVirtual(draw, plain) : plain
+  const twice = auth === rightAuth && draw.chance(0.15) ? draw.pick(['left', 'right', 'both'] as const) : undefined
+  const rounds = twice ? withRounds(plain, twice, auth, draw.pick(['psk', 'ed25519'])) : plain
+  const options = virtual ? drawVirtual(draw, rounds) : rounds
   const calm = draw.chance(0.15)
   const loss = calm ? 0 : draw.pick([0, 0.05, 0.2, 0.4])
   const duplication = calm ? 0 : draw.pick([0, 0.1, 0.5])
@@ -423,6 +427,7 @@ function drawPlan(draw: Draw, seed: number): Plan {
     `v${options.inner} in v${outer}`,
     mode,
     ...(nat ? [`NAT ${nat}`] : []),
+    ...(twice ? [`${twice} twice`] : []),
     ...(ike.summary ? [ike.summary] : []),
     ...(start === 'none' ? [] : [start]),
     ...(keeps ? ['kept up'] : []),
@@ -434,6 +439,16 @@ function drawPlan(draw: Draw, seed: number): Plan {
   ].join('; ')
   const drawn = { options, loss, duplication, corruption, mostDelayMs, cookies, virtual, summary }
   return { ...drawn, actions: [first, ...actions] }
+}
+
+/** The same with a second authentication round of one side or both. */
+function withRounds(options: PairOptions, who: Twice, first: AuthName, second: AuthName): PairOptions {
+  const { left, right } = machineAndUser(who, first, second)
+  return {
+    ...options,
+    left: { ...options.left, ...left, connection: { ...options.left?.connection, ...left?.connection } },
+    right: { ...options.right, ...right, connection: { ...options.right?.connection, ...right?.connection } },
+  }
 }
 
 /** The left one has no network but asks for an address; the right one has enough of them, or just one. */

@@ -29,6 +29,11 @@ export interface Proof {
   readonly auth: AUTHPayload
 }
 
+/** What the peer has shown of itself in one round. */
+export interface Shown extends Proof {
+  readonly id: Identity
+}
+
 /** Our identity for a round: the configured one, else the first certificate's subject, else our address. */
 export function ourIdentity(sa: IkeSa, round: AuthRound | undefined): Identity {
   const id = round?.id
@@ -44,13 +49,12 @@ export function identification(identity: Identity): Identification {
 }
 
 /**
- * Our proof for the first local round.
+ * Our proof for one of our rounds, as `sa.localId`.
  * @throws LocalFailure when there is no key or secret for it, saying which
  */
-export function* prove(sa: IkeSa, peerId: Identity | undefined): Script<Proof> {
+export function* prove(sa: IkeSa, round: AuthRound | undefined, peerId: Identity | undefined): Script<Proof> {
   const { localId } = sa
   assert(localId, 'our identity is chosen before we prove it')
-  const round = sa.connection?.local[0]
   const octets = octetsOf(sa, sa.role, localId)
   const kind = round?.class === 'any' || round === undefined ? preferredClass(sa) : round.class
   switch (kind) {
@@ -64,14 +68,10 @@ export function* prove(sa: IkeSa, peerId: Identity | undefined): Script<Proof> {
 }
 
 /**
- * Checks the peer's proof against the first remote round.
+ * Checks the peer's proof against one of its rounds.
  * @throws Refusal AUTHENTICATION_FAILED, with a message that says exactly what differed
  */
-export function* verify(
-  sa: IkeSa,
-  peer: { readonly id: Identity; readonly certificates: readonly CERTPayload[]; readonly auth: AUTHPayload },
-): Script<void> {
-  const round = sa.connection?.remote[0]
+export function* verify(sa: IkeSa, round: AuthRound | undefined, peer: Shown): Script<void> {
   const { auth, id } = peer
   checkIdentity(sa, round, id)
   const octets = octetsOf(sa, sa.role === 'initiator' ? 'responder' : 'initiator', id)

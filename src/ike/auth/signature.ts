@@ -9,7 +9,7 @@ import type { AUTHPayload, CERTPayload, CERTREQPayload } from '../../wire/payloa
 import { LocalFailure } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { run, type Script } from '../script.ts'
-import { authenticationFailed, certificateOf, type Proof } from './auth.ts'
+import { authenticationFailed, certificateOf, type Proof, type Shown } from './auth.ts'
 
 /** @throws LocalFailure when there is no key for our identity, or none that the peer can verify */
 export function* proveSignature(
@@ -51,7 +51,7 @@ export function* proveSignature(
 export function* verifySignature(
   sa: IkeSa,
   round: AuthRound | undefined,
-  peer: { readonly id: Identity; readonly certificates: readonly CERTPayload[]; readonly auth: AUTHPayload },
+  peer: Shown,
   octets: Uint8Array,
 ): Script<void> {
   const { core } = sa

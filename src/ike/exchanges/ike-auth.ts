@@ -13,13 +13,33 @@
  *   HDR, SK {N(AUTHENTICATION_FAILED)}  -->
  *                      <--  HDR, SK {}
  */
+import type { Connection } from '../../config/connection.ts'
 import { KernelError } from '../../kernel/operations.ts'
 import { formatIdentity, hasWildcards, type Identity } from '../../pki/identity.ts'
 import { EXCHANGE, NOTIFY, nameOf, TRANSFORM_TYPE } from '../../wire/numbers.ts'
 import type { NPayload, Payload } from '../../wire/payloads/index.ts'
 import { shape } from '../../wire/shape.ts'
-import { identification, identityOfPayload, ourIdentity, type Proof, prove, verify } from '../auth/auth.ts'
+import {
+  authenticationFailed,
+  identification,
+  identityOfPayload,
+  ourIdentity,
+  prove,
+  type Shown,
+} from '../auth/auth.ts'
 import { acceptPpk, forgetUnused, ppkAnswer, provePpk } from '../auth/ppk.ts'
+import {
+  acceptRound,
+  announceMultipleAuth,
+  anotherFollows,
+  type Choice,
+  hasRound,
+  hasSeveralRounds,
+  nextConnection,
+  showRound,
+  soughtIdentity,
+  verifyRound,
+} from '../auth/rounds.ts'
 import { certificateRequest, readCertificateRequests } from '../auth/signature.ts'
 import { proposalsOf } from '../child-choice.ts'
 import { announceUp, conclude, draft, grant } from '../child-negotiation.ts'
@@ -30,11 +50,11 @@ import { announceEstablished } from '../established.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { refuseCritical } from '../messages.ts'
 import { announceMobike, learnMobike } from '../mobike.ts'
-import { errorIn, notify } from '../notifies.ts'
+import { errorIn, has, notify } from '../notifies.ts'
 import { select, transformOf } from '../proposals.ts'
 import { authLifetime, receiveAuthLifetime } from '../reauthentication.ts'
 import { reserveSpi } from '../reserved-spi.ts'
-import { type Received, request, type Script } from '../script.ts'
+import { type Received, reply, request, type Script } from '../script.ts'
 import { enforceUniqueness, isFirstContact } from '../uniqueness.ts'
 import { giveAddresses, requestAddresses, requireAddresses, takeAddresses } from '../virtual-ips.ts'
 import { deleteChild } from './delete.ts'
@@ -52,6 +72,8 @@ const requestShape = shape({
   TSr: 'optional',
   N: 'many',
 })
+/** A request with a round after the first, or with nothing when the initiator has shown all. */
+const laterShape = shape({ IDi: 'optional', CERT: 'many', AUTH: 'optional', N: 'many' })
 const responseShape = shape({
   IDr: 'optional',
   CERT: 'many',
@@ -70,18 +92,18 @@ const responseShape = shape({
 export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> {
   const { core, connection } = sa
   assert(connection && sa.init, 'IKE_AUTH comes after IKE_SA_INIT')
-  const remoteId = connection.remote[0]?.id
-  const wanted = remoteId !== undefined && !('regex' in remoteId) && !hasWildcards(remoteId) ? remoteId : undefined
-  sa.localId = ourIdentity(sa, connection.local[0])
+  const { local, remote } = connection
+  const wanted = soughtIdentity(remote[0])
+  sa.localId = ourIdentity(sa, local[0])
 
   using spi = plan && (yield* reserveSpi(sa, protocolOf(plan)))
   const certreq = connection.sendCertreq ? certificateRequest(sa, connection.remote) : undefined
-  using ppk = yield* provePpk(sa, () => prove(sa, wanted))
+  using ppk = yield* provePpk(sa, () => prove(sa, local[0], wanted))
   const { proof } = ppk
-  const first = isFirstContact(sa, wanted) ? [notify(NOTIFY.INITIAL_CONTACT)] : []
+  const first = isFirstContact(sa) ? [notify(NOTIFY.INITIAL_CONTACT)] : []
   const offered = plan && spi && draft(sa, plan, spi, true)
   const mobike = yield* announceMobike(sa)
-  const response = yield* request(EXCHANGE.IKE_AUTH, [
+  let response = yield* request(EXCHANGE.IKE_AUTH, [
     { type: 'IDi', ...identification(sa.localId) },
     ...proof.certificates,
     ...first,
@@ -92,27 +114,18 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
     ...requestAddresses(sa),
     ...(offered ? [...offered.proposal, ...offered.selectors] : []),
     ...mobike,
+    ...(sa.peer.multipleAuth ? announceMultipleAuth(sa) : []),
+    ...anotherFollows(sa, 0),
   ])
-  const answer = responseShape(response.payloads)
-  if (answer.AUTH === undefined || answer.IDr === undefined) {
-    const refused = errorIn(answer.N)
-    const name = refused === undefined ? 'no AUTH payload' : `${nameOf(NOTIFY, refused.notify)} notify error`
-    if (refused?.notify === NOTIFY.AUTHENTICATION_FAILED) core.alert('local-auth-failed', sa)
-    throw new PeerRefused(refused?.notify ?? NOTIFY.INVALID_SYNTAX, `received ${name}`)
+  let answer = responseShape(response.payloads)
+  yield* believe(sa, 0, answer, ppk.settle)
+  // RFC 4739: the answer to everything but the authentication is in the last response.
+  for (let round = 1; hasRound(local, round) || hasRound(remote, round); round++) {
+    response = yield* request(EXCHANGE.IKE_AUTH, yield* showRound(sa, round))
+    answer = responseShape(response.payloads)
+    if (hasRound(remote, round)) yield* believe(sa, round, answer)
+    else refusedLater(sa, answer, !hasRound(local, round + 1))
   }
-
-  const peerId = identityOfPayload(answer.IDr)
-  try {
-    ppk.settle(answer.N)
-    yield* verify(sa, { id: peerId, certificates: answer.CERT, auth: answer.AUTH })
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error
-    core.log('IKE', 1, error.message, sa)
-    core.alert('peer-auth-failed', sa)
-    yield* tellPeer(NOTIFY.AUTHENTICATION_FAILED)
-    throw error
-  }
-  sa.remoteId = peerId
   learnMobike(sa, answer.N, response.path, mobike)
   yield* takeAddresses(sa, answer.CP)
   announceEstablished(sa)
@@ -138,6 +151,56 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
   }
 }
 
+/**
+ * Believes one round of the responder, or tells it that we do not.
+ * @param settle settles what the proof is over
+ */
+function* believe(
+  sa: IkeSa,
+  round: number,
+  { IDr, CERT, AUTH, N }: ReturnType<typeof responseShape>,
+  settle?: (notifies: readonly NPayload[]) => void,
+): Script<void> {
+  const { core } = sa
+  if (AUTH === undefined || IDr === undefined) throw refusedByPeer(sa, errorIn(N))
+  const id = identityOfPayload(IDr)
+  try {
+    settle?.(N)
+    yield* verifyRound(sa, round, { id, certificates: CERT, auth: AUTH }, has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS))
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    core.log('IKE', 1, error.message, sa)
+    core.alert('peer-auth-failed', sa)
+    yield* tellPeer(NOTIFY.AUTHENTICATION_FAILED)
+    throw error
+  }
+  sa.remoteId = id
+}
+
+/**
+ * The responder has shown all its rounds: an answer without AUTH says whether it believes ours.
+ * @throws PeerRefused unless what is refused is just the child of the last answer
+ */
+function refusedLater(sa: IkeSa, { N }: ReturnType<typeof responseShape>, last: boolean): void {
+  const refused = errorIn(N)
+  if (refused !== undefined && !(last && aboutChild.includes(refused.notify))) throw refusedByPeer(sa, refused)
+}
+
+/** RFC 7296 §1.2: errors of IKE_AUTH after which the IKE SA is there all the same. */
+const aboutChild: readonly number[] = [
+  NOTIFY.NO_PROPOSAL_CHOSEN,
+  NOTIFY.TS_UNACCEPTABLE,
+  NOTIFY.SINGLE_PAIR_REQUIRED,
+  NOTIFY.INTERNAL_ADDRESS_FAILURE,
+  NOTIFY.FAILED_CP_REQUIRED,
+]
+
+function refusedByPeer(sa: IkeSa, refused: NPayload | undefined): PeerRefused {
+  const name = refused === undefined ? 'no AUTH payload' : `${nameOf(NOTIFY, refused.notify)} notify error`
+  if (refused?.notify === NOTIFY.AUTHENTICATION_FAILED) sa.core.alert('local-auth-failed', sa)
+  return new PeerRefused(refused?.notify ?? NOTIFY.INVALID_SYNTAX, `received ${name}`)
+}
+
 /** As responder. */
 export function* respond(sa: IkeSa, received: Received): Script<readonly Payload[]> {
   const { core } = sa
@@ -157,18 +220,19 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     `looking for peer configs matching ${sa.local.address}[${idr ? formatIdentity(idr) : '%any'}]...${sa.remote.address}[${formatIdentity(peerId)}]`,
     sa,
   )
-  const proof = yield* authenticate(sa, peerId, idr, { certificates: CERT, auth: AUTH }, N)
+  sa.peer = { ...sa.peer, multipleAuth: has(N, NOTIFY.MULTIPLE_AUTH_SUPPORTED) }
+  const another = has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS)
+  const choice: Choice = { others: possibleConnections(sa, peerId, idr), rounds: [] }
+  const proof = yield* authenticate(sa, choice, idr, { id: peerId, certificates: CERT, auth: AUTH }, another, N)
+  const { path, payloads: shown } = yield* furtherRounds(sa, choice, received, proof)
   if (SA === undefined && sa.connection?.childless === 'never') {
     const message = 'the peer wants no CHILD_SA in IKE_AUTH, which childless = never does not allow'
     throw new Refusal(NOTIFY.INVALID_SYNTAX, message, { endsSa: true })
   }
-  const { localId } = sa
-  assert(localId, 'a connection is selected')
-  learnMobike(sa, N, received.path)
+  learnMobike(sa, N, path)
   enforceUniqueness(sa, N)
   const given = giveAddresses(sa, CP)
-  const identity: Payload = { type: 'IDr', ...identification(localId) }
-  const payloads: Payload[] = [identity, ...proof.certificates, proof.auth, ...ppkAnswer(sa), ...given.reply]
+  const payloads: Payload[] = [...shown, ...given.reply]
   announceEstablished(sa)
   payloads.push(...authLifetime(sa))
   const mobike = yield* announceMobike(sa, N)
@@ -197,62 +261,105 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
 }
 
 /**
- * Selects a connection by the identities and verifies the peer against it; the next one that fits is tried when the
- * peer authenticated in a way that the first does not want.
+ * As responder: the connections that the identities fit, the best one first.
+ * @throws Refusal AUTHENTICATION_FAILED
+ */
+function possibleConnections(sa: IkeSa, peerId: Identity, idr: Identity | undefined): Connection[] {
+  const { core, candidates } = sa
+  const possible = fitting(candidates, idr, peerId, core.settings.rdnMatching).filter((connection) =>
+    couldHaveSelected(sa, connection.proposals),
+  )
+  if (possible.length > 0) return possible
+  const names = candidates.map(({ name }) => name).join(', ') || 'none'
+  throw failed(
+    sa,
+    `no matching peer config found for '${formatIdentity(peerId)}' (connections with these addresses: ${names})`,
+  )
+}
+
+/**
+ * Selects a connection and verifies the first round of the peer against it; the next one that is possible is tried when
+ * the peer authenticated in a way that the first does not want. Comes back with the first round of our own.
  * @throws Refusal AUTHENTICATION_FAILED
  */
 function* authenticate(
   sa: IkeSa,
-  peerId: Identity,
+  choice: Choice,
   idr: Identity | undefined,
-  peer: Proof,
+  peer: Shown,
+  another: boolean,
   notifies: readonly NPayload[],
-): Script<Proof> {
+): Script<readonly Payload[]> {
   const { core, keys } = sa
   assert(keys, 'IKE_AUTH comes after IKE_SA_INIT')
   using unused = new DisposableStack()
   unused.defer(() => forgetUnused(sa, keys))
-  const { rdnMatching } = core.settings
-  const possible = fitting(sa.candidates, idr, peerId, rdnMatching).filter((connection) =>
-    couldHaveSelected(sa, connection.proposals),
-  )
-  const [first, ...others] = possible
-  if (first === undefined) {
-    throw failed(
-      sa,
-      `no matching peer config found for '${formatIdentity(peerId)}' (connections with these addresses: ${sa.candidates.map(({ name }) => name).join(', ') || 'none'})`,
-    )
-  }
-  sa.connection = first
-  core.log('CFG', 1, `selected peer config '${first.name}'`, sa)
+  sa.connection = choice.others.shift()
+  core.log('CFG', 1, `selected peer config '${sa.connection?.name}'`, sa)
   for (;;) {
     const { connection } = sa
+    const ours = connection?.local[0]
     // What the initiator asks for as IDr is only a wish; we are who the connection says (RFC 7296 §2.15).
     sa.localId =
-      connection?.local[0]?.id === undefined &&
-      idr !== undefined &&
-      !hasWildcards(idr) &&
-      connection?.local[0]?.certificates.length === 0
+      ours?.id === undefined && idr !== undefined && !hasWildcards(idr) && ours?.certificates.length === 0
         ? idr
-        : ourIdentity(sa, connection?.local[0])
+        : ourIdentity(sa, ours)
     try {
-      const auth = acceptPpk(sa, keys, notifies, peer.auth)
-      yield* verify(sa, { id: peerId, certificates: peer.certificates, auth })
+      if (connection !== undefined && hasSeveralRounds(connection) && !severalPossible(sa)) {
+        throw authenticationFailed(
+          `selected peer config '${connection.name}' unacceptable: it has several authentication rounds, which ${sa.peer.multipleAuth ? 'charon.multiple_authentication = no does not allow' : 'the peer does not support'}`,
+        )
+      }
+      const shown = { ...peer, auth: acceptPpk(sa, keys, notifies, peer.auth) }
+      yield* verifyRound(sa, 0, shown, another)
+      choice.rounds.push({ shown, another })
       break
     } catch (error) {
-      const next = others.shift()
-      if (!(error instanceof Refusal) || next === undefined) {
-        if (error instanceof Refusal) core.alert('peer-auth-failed', sa)
-        throw error
-      }
-      core.log('IKE', 1, error.message, sa)
-      core.log('CFG', 1, `switching to peer config '${next.name}'`, sa)
-      sa.connection = next
+      if (!(error instanceof Refusal) || !nextConnection(sa, choice, error)) throw error
     }
   }
-  sa.remoteId = peerId
+  sa.remoteId = peer.id
+  const { localId } = sa
+  const proof = yield* orFail(sa, () => prove(sa, sa.connection?.local[0], peer.id))
+  const identity: Payload = { type: 'IDr', ...identification(localId) }
+  return [identity, ...proof.certificates, proof.auth, ...ppkAnswer(sa), ...anotherFollows(sa, 0)]
+}
+
+/** Both have said that they can do several rounds. */
+function severalPossible({ core, peer }: IkeSa): boolean {
+  return core.settings.multipleAuthentication && peer.multipleAuth
+}
+
+/** As responder: the rounds after the first. Comes back with what is left to say of ourselves in the last answer. */
+function* furtherRounds(
+  sa: IkeSa,
+  choice: Choice,
+  first: Received,
+  ours: readonly Payload[],
+): Script<{ readonly path: Received['path']; readonly payloads: readonly Payload[] }> {
+  let received = first
+  let payloads = ours
+  for (let round = 0; ; round++) {
+    const { connection } = sa
+    const done = !hasRound(connection?.local, round + 1) && !hasRound(connection?.remote, round + 1)
+    if (done) return { path: received.path, payloads }
+    received = yield* reply(payloads)
+    refuseCritical(received.payloads)
+    const { IDi, CERT, AUTH, N } = laterShape(received.payloads)
+    if (hasRound(connection?.remote, round + 1)) {
+      if (IDi === undefined || AUTH === undefined)
+        throw failed(sa, 'the authentication round that was announced did not come')
+      const shown = { id: identityOfPayload(IDi), certificates: CERT, auth: AUTH }
+      yield* acceptRound(sa, choice, shown, has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS))
+    }
+    payloads = yield* orFail(sa, () => showRound(sa, round + 1))
+  }
+}
+
+/** What we lack is nothing that the peer has to know more about than that it failed. */
+function* orFail<T>(sa: IkeSa, script: () => Script<T>): Script<T> {
   try {
-    return yield* prove(sa, peerId)
+    return yield* script()
   } catch (error) {
     if (error instanceof LocalFailure) throw failed(sa, error.message)
     throw error

@@ -29,6 +29,7 @@ import { EXCHANGE, NOTIFY, nameOf, TRANSFORM_TYPE } from '../../wire/numbers.ts'
 import type { NPayload, Payload } from '../../wire/payloads/index.ts'
 import { ShapeError, shape } from '../../wire/shape.ts'
 import { agreePpk, announcesPpk } from '../auth/ppk.ts'
+import { announceMultipleAuth, hasSeveralRounds } from '../auth/rounds.ts'
 import { certificateRequest, readCertificateRequests, signatureHashes } from '../auth/signature.ts'
 import type { Core } from '../core.ts'
 import { assert, PeerRefused, Refusal } from '../errors.ts'
@@ -52,6 +53,7 @@ import { type Received, request, run, type Script, sleep } from '../script.ts'
 const requestShape = shape({ SA: 'one', KE: 'one', Nonce: 'one', N: 'many', CERTREQ: 'many' })
 const responseShape = shape({ SA: 'one', KE: 'one', Nonce: 'one', N: 'many', CERTREQ: 'many' })
 const refusalShape = shape({ N: 'many' })
+const lackingShape = shape({ SA: 'optional', N: 'many' })
 
 /** How long to wait for something better after an unauthenticated refusal. */
 const graceMs = 500
@@ -93,7 +95,7 @@ export function* initiate(sa: IkeSa): Script<void> {
       ],
       (received) => {
         const asked = { method: wanted, groups, changes, sentCookie }
-        return acceptable(received, proposals, rules, asked, connection.ppkRequired)
+        return acceptable(received, proposals, rules, asked) ?? lacking(core, connection, received)
       },
     )
     const { N } = refusalShape(response.payloads)
@@ -266,7 +268,6 @@ function acceptable(
   proposals: readonly ConfiguredProposal[],
   rules: SelectionRules,
   { method, groups, changes, sentCookie }: Asked,
-  ppkRequired: boolean,
 ): { failAfterMs: number; error: Error } | undefined {
   const { N } = refusalShape(received.payloads)
   const cookie = find(N, NOTIFY.COOKIE)
@@ -307,10 +308,23 @@ function acceptable(
   if (keyExchange(method)?.responderBytes !== KE.data.length)
     throw new Error('its key exchange data has a wrong length')
   if (spiRIn(received.bytes) === 0n) throw new Error('it has no responder SPI')
-  if (ppkRequired && !has(N, NOTIFY.USE_PPK)) {
-    // RFC 8784 §6: perhaps only a forged response lacks it.
-    return { failAfterMs: graceMs, error: new PeerRefused(0, 'PPK required, but the peer does not support it') }
-  }
+  return undefined
+}
+
+/** What the connection cannot do without. RFC 8784 §6: perhaps only a forged response lacks it. */
+function lacking(
+  { settings }: Core,
+  connection: Connection,
+  { payloads }: Received,
+): { failAfterMs: number; error: Error } | undefined {
+  const { N, SA } = lackingShape(payloads)
+  if (SA === undefined) return undefined
+  const fail = (message: string) => ({ failAfterMs: graceMs, error: new PeerRefused(0, message) })
+  if (connection.ppkRequired && !has(N, NOTIFY.USE_PPK)) return fail('PPK required, but the peer does not support it')
+  if (!hasSeveralRounds(connection)) return undefined
+  const several = `${connection.name} has several authentication rounds`
+  if (!settings.multipleAuthentication) return fail(`${several}, but charon.multiple_authentication = no`)
+  if (!has(N, NOTIFY.MULTIPLE_AUTH_SUPPORTED)) return fail(`${several}, but the peer does not support them`)
   return undefined
 }
 
@@ -374,6 +388,8 @@ function capabilities(sa: IkeSa, connection: Connection | undefined, offered?: r
   if (sa.role === 'responder' && connection?.childless !== 'never') {
     payloads.push(notify(NOTIFY.CHILDLESS_IKEV2_SUPPORTED))
   }
+  // RFC 4739 §2.1: an initiator says so in IKE_AUTH.
+  if (sa.role === 'responder') payloads.push(...announceMultipleAuth(sa))
   if (announce(NOTIFY.USE_PPK) && announcesPpk(sa, connection)) payloads.push(notify(NOTIFY.USE_PPK))
   return payloads
 }
@@ -388,6 +404,7 @@ function learn(sa: IkeSa, notifies: readonly NPayload[]): void {
       hashes &&
       Array.from({ length: hashes.length >> 1 }, (_, i) => ((hashes[2 * i] ?? 0) << 8) | (hashes[2 * i + 1] ?? 0)),
     natTraversal: false,
+    multipleAuth: has(notifies, NOTIFY.MULTIPLE_AUTH_SUPPORTED),
   }
   sa.childlessSupported = has(notifies, NOTIFY.CHILDLESS_IKEV2_SUPPORTED)
   agreePpk(sa, notifies)

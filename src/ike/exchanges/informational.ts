@@ -4,11 +4,12 @@
  *   HDR, SK {[N,] [D,] [CP,] ...}  -->
  *                <--  HDR, SK {[N,] [D,] [CP], ...}
  */
-import { CFG_TYPE, FIRST_STATUS, NOTIFY, nameOf } from '../../wire/numbers.ts'
-import type { CPPayload, Payload } from '../../wire/payloads/index.ts'
+import { CFG_TYPE, FIRST_STATUS, NOTIFY, nameOf, PROTOCOL } from '../../wire/numbers.ts'
+import type { CPPayload, DPayload, NPayload, Payload } from '../../wire/payloads/index.ts'
 import { shape } from '../../wire/shape.ts'
 import { trapsForDeleted } from '../actions.ts'
 import { configurationReply } from '../configuration.ts'
+import { Refusal } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { refuseCritical } from '../messages.ts'
 import { receiveAuthLifetime } from '../reauthentication.ts'
@@ -21,6 +22,7 @@ const requestShape = shape({ D: 'many', N: 'many', CP: 'optional' })
 export function* respond(sa: IkeSa, received: Received): Script<readonly Payload[]> {
   refuseCritical(received.payloads)
   const { D, N, CP } = requestShape(received.payloads)
+  if (sa.state === 'CONNECTING') return endedEarly(sa, D, N)
   for (const { notify } of N) {
     if (notify >= FIRST_STATUS) continue
     sa.core.log('IKE', 1, `received ${nameOf(NOTIFY, notify)} notify error`, sa)
@@ -43,4 +45,16 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
  */
 function answerConfiguration(CP: CPPayload | undefined): Payload[] {
   return CP?.cfgType === CFG_TYPE.REQUEST ? [configurationReply(CP, [], [])] : []
+}
+
+/** Between two authentication rounds: nothing but that the initiator does not believe us, or does not want to go on. */
+function endedEarly(sa: IkeSa, D: readonly DPayload[], N: readonly NPayload[]): readonly Payload[] {
+  const refused = N.some(({ notify }) => notify === NOTIFY.AUTHENTICATION_FAILED)
+  if (!refused && !D.some(({ protocol }) => protocol === PROTOCOL.IKE)) {
+    throw new Refusal(0, 'INFORMATIONAL request before the authentication is over')
+  }
+  sa.core.log('IKE', 1, refused ? 'received AUTHENTICATION_FAILED notify error' : 'received DELETE for IKE_SA', sa)
+  if (refused) sa.core.alert('local-auth-failed', sa)
+  sa.whenAnswered(() => sa.close('refused by peer'))
+  return []
 }
