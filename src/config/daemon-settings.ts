@@ -1,4 +1,5 @@
 /** The settings of strongswan.conf that the protocol core reads (CHARON options of the same name), with defaults. */
+import type { Gateway } from '../wire/redirect.ts'
 import type { PoolAttribute } from './pools.ts'
 
 export interface CoreSettings {
@@ -40,6 +41,12 @@ export interface CoreSettings {
   readonly rsaPss: boolean
   /** Several authentication rounds in one IKE_AUTH (RFC 4739). */
   readonly multipleAuthentication: boolean
+  /** As client: go where a gateway sends us (RFC 5685). */
+  readonly followRedirects: boolean
+  /** As gateway: where clients are sent from now on, in which exchange, and from how many IKE SAs on. */
+  readonly redirectGateway: Gateway | undefined
+  readonly redirectExchange: 'init' | 'auth'
+  readonly redirectAbove: number
   readonly installRoutes: boolean
   readonly routingTable: number
   /** Add virtual IPs to an interface: the named one, else the one that leads to the peer. */
@@ -85,6 +92,10 @@ export const defaultCoreSettings: CoreSettings = {
   signatureAuthentication: true,
   rsaPss: false,
   multipleAuthentication: true,
+  followRedirects: true,
+  redirectGateway: undefined,
+  redirectExchange: 'init',
+  redirectAbove: 0,
   installRoutes: true,
   routingTable: 220,
   installVirtualIp: true,

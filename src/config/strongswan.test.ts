@@ -161,3 +161,21 @@ test('STRONGSWAN_CONF', () => {
   assert.equal(strongswanConfPath({}), '/etc/strongswan.conf')
   assert.equal(strongswanConfPath({ STRONGSWAN_CONF: '/x' }), '/x')
 })
+
+test('redirection: whether to follow, and where to send clients', () => {
+  const { core, warnings } = read(`charon {
+    follow_redirects = no
+    multiple_authentication = no
+    redirect {
+      gateway = gw2.lab.org
+      exchange = auth
+      ike_sas = 100
+    } }`)
+  assert.deepEqual(warnings, [])
+  assert.deepEqual([core.followRedirects, core.multipleAuthentication], [false, false])
+  assert.deepEqual(core.redirectGateway, { kind: 'name', name: 'gw2.lab.org' })
+  assert.deepEqual([core.redirectExchange, core.redirectAbove], ['auth', 100])
+  const bad = read('charon { redirect {\n gateway = CN=gw\n exchange = never\n } }')
+  assert.deepEqual([bad.core.redirectGateway, bad.core.redirectExchange], [undefined, 'init'])
+  assert.equal(bad.warnings.length, 2)
+})

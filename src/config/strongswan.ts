@@ -1,6 +1,8 @@
 /**
  * strongswan.conf: the settings of the daemon. Every option is looked up as `charon-systemd.x` first, then `charon.x`.
  */
+
+import { parseGateway } from '../wire/redirect.ts'
 import { ConfigError, formatPlace } from './config-error.ts'
 import { type CoreSettings, defaultCoreSettings } from './daemon-settings.ts'
 import type { ConfigFiles } from './files.ts'
@@ -159,6 +161,16 @@ export const coreOptions: Readonly<Record<string, Reader>> = {
   signature_authentication: bool('signatureAuthentication'),
   rsa_pss: bool('rsaPss'),
   multiple_authentication: bool('multipleAuthentication'),
+  follow_redirects: bool('followRedirects'),
+  'redirect.gateway': (core, text) => {
+    core.redirectGateway = parseGateway(text)
+    if (core.redirectGateway === undefined) throw new ConfigError(`'${text}' is neither an address nor a host name`)
+  },
+  'redirect.exchange': (core, text) => {
+    if (text !== 'init' && text !== 'auth') throw new ConfigError(`'${text}' is none of init, auth`)
+    core.redirectExchange = text
+  },
+  'redirect.ike_sas': integer('redirectAbove'),
   install_routes: bool('installRoutes'),
   routing_table: integer('routingTable'),
   install_virtual_ip: bool('installVirtualIp'),

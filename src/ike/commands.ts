@@ -11,6 +11,7 @@ import type { Command, SaSelector } from './input.ts'
 import { rekey, rekeyChild } from './lifetimes.ts'
 import type { Answer } from './output.ts'
 import { reauthenticate } from './reauthentication.ts'
+import { redirectClient, selectsForRedirect } from './redirect.ts'
 import { kernel, type Script } from './script.ts'
 import { type ChildUsage, ikeSaView } from './views.ts'
 
@@ -37,6 +38,8 @@ export function command(core: Core, id: number, command: Command): void {
       return terminate(core, id, command, answer)
     case 'rekey':
       return rekeySelected(core, command, answer)
+    case 'redirect':
+      return redirectSelected(core, command, answer)
     case 'install':
       return install(core, command.child, command.ike, answer)
     case 'uninstall':
@@ -133,7 +136,7 @@ function initiateCommand(
   if (connection === undefined) return once({ kind: 'failed', message: `IKE_SA config '${ike}' not found` })
   const existing = reusable(core, connection)
   if (existing?.state === 'ESTABLISHED') return once({ kind: 'done' })
-  const sa = existing ?? connect(core, connection, undefined, undefined, begun)
+  const sa = existing ?? connect(core, connection, undefined, { begun })
   if (existing !== undefined) begun(existing)
   sa.onEstablished(() => once({ kind: 'done' }))
   sa.onDestroy(() => fail('IKE_SA was closed'))
@@ -210,6 +213,21 @@ function rekeySelected(
     if (reauth) reauthenticate(sa)
     else rekey(sa)
   }
+  answer({ kind: 'matched', matches, done: matches })
+}
+
+/** CHARON 2.5: counts and queues, and does not wait. */
+function redirectSelected(
+  core: Core,
+  { select, gateway, ...peer }: Extract<Command, { kind: 'redirect' }>,
+  answer: (result: Answer) => void,
+): void {
+  const sas = candidatesFor(core, select, true).filter(
+    (sa) => matchesSa(sa, select, true) && selectsForRedirect(sa, peer),
+  )
+  const matches = sas.length
+  if (matches === 0) return answer({ kind: 'matched', matches, done: 0, message: 'no matching SAs to redirect found' })
+  for (const sa of sas) redirectClient(sa, gateway)
   answer({ kind: 'matched', matches, done: matches })
 }
 

@@ -15,6 +15,7 @@ import { watch } from './liveness.ts'
 import type { Mobike } from './mobike.ts'
 import { type NatState, noNat } from './nat.ts'
 import type { Selected } from './proposals.ts'
+import { awaitLeaving, notRedirected, type Redirections } from './redirect.ts'
 import { moveChildren } from './relocation.ts'
 import type { Task } from './tasks.ts'
 import type { Timer } from './timers.ts'
@@ -33,6 +34,8 @@ export interface PeerSupport {
   readonly natTraversal: boolean
   /** It can authenticate itself, and us, several times (RFC 4739). */
   readonly multipleAuth: boolean
+  /** As initiator it goes where it is sent (RFC 5685). */
+  readonly redirect: boolean
 }
 
 /** The octets and nonces of IKE_SA_INIT, which authentication covers. */
@@ -79,7 +82,17 @@ export class IkeSa {
   ppk: 'none' | 'agreed' | 'used' = 'none'
   /** The IKE_SA_INIT request as last sent; the one that was answered becomes part of `init`. */
   lastInitRequest: Uint8Array | undefined
-  peer: PeerSupport = { fragmentation: false, signatureHashes: undefined, natTraversal: false, multipleAuth: false }
+  peer: PeerSupport = {
+    fragmentation: false,
+    signatureHashes: undefined,
+    natTraversal: false,
+    multipleAuth: false,
+    redirect: false,
+  }
+  /** As client: which gateways have sent us here (RFC 5685). */
+  redirections: Redirections = notRedirected
+  /** As gateway: we have sent the client elsewhere, and it has not gone yet. */
+  redirected = false
   nat: NatState = noNat
   /** Role in the first of a row of rekeyed IKE SAs: who decides about addresses (RFC 4555 §1.3). */
   firstRole: 'initiator' | 'responder'
@@ -256,6 +269,8 @@ export class IkeSa {
     this.dialogue.startOver()
     this.#forgetKeys()
     this.nat = noNat
+    this.certificatesRequested = false
+    this.requestedCas = []
   }
 
   /** As responder: counts as half-open until `established`, and no longer than the configured time. */
@@ -389,6 +404,8 @@ export class IkeSa {
     old.children.clear()
     passAddresses(old, this)
     for (const child of this.children.values()) child.owner = this
+    this.redirections = old.redirections
+    if (old.redirected) awaitLeaving(this)
     this.closing ||= old.closing
     for (const { remains } of old.activeTasks) if (remains !== undefined) this.enqueue(remains())
     for (const task of old.dialogue.takeQueue()) this.enqueue(task)

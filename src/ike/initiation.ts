@@ -18,7 +18,7 @@ export function initiate(core: Core, connection: Connection, plan: ChildPlan, re
   if (sa === undefined) {
     // RFC 7296 §3.15.4: an IKE SA that got no address is deleted, and all is tried from the start.
     for (const other of ofConnection(core, connection)) if (other.virtualIps.missing) closeSa(other)
-    return connect(core, connection, plan, remote)
+    return connect(core, connection, plan, { ...(remote !== undefined && { remote }) })
   }
   plan.begun(sa)
   const { config } = plan

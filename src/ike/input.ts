@@ -1,9 +1,11 @@
 /** Everything that can happen to the core. With output.ts this is its whole boundary. */
-import type { Connection } from '../config/connection.ts'
+import type { AddressPattern, Connection } from '../config/connection.ts'
 import type { CoreSettings } from '../config/daemon-settings.ts'
 import type { Pool } from '../config/pools.ts'
 import type { KernelEvent } from '../kernel/operations.ts'
+import type { IdentityPattern } from '../pki/identity.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
+import type { Gateway } from '../wire/redirect.ts'
 import type { Credentials } from './credentials.ts'
 
 export type Input =
@@ -46,6 +48,14 @@ export type Command =
     }
   | { readonly kind: 'terminate'; readonly select: SaSelector; readonly force: boolean; readonly timeoutMs: number }
   | { readonly kind: 'rekey'; readonly select: SaSelector; readonly reauth: boolean }
+  /** Sends the clients of established IKE SAs to another gateway (RFC 5685). */
+  | {
+      readonly kind: 'redirect'
+      readonly select: Pick<SaSelector, 'ike' | 'ikeId'>
+      readonly peerIp?: AddressPattern
+      readonly peerId?: IdentityPattern
+      readonly gateway: Gateway
+    }
   | { readonly kind: 'install'; readonly ike?: string; readonly child: string }
   | { readonly kind: 'uninstall'; readonly ike?: string; readonly child: string }
   | { readonly kind: 'list-sas'; readonly select: SaSelector }

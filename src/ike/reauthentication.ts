@@ -17,7 +17,7 @@ import { NOTIFY } from '../wire/numbers.ts'
 import type { NPayload } from '../wire/payloads/index.ts'
 import { asymmetric, endedWith } from './actions.ts'
 import { ChildPlan } from './child-plan.ts'
-import { connect } from './exchanges/connect.ts'
+import { type ConnectOptions, connect } from './exchanges/connect.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { closeSa, createChild } from './initiation.ts'
 import { find, notify } from './notifies.ts'
@@ -47,19 +47,31 @@ export function reauthenticate(sa: IkeSa): void {
     return
   }
   if (sa.state !== 'ESTABLISHED' || isBusy(sa)) return later(sa, 'IKE_SA reauthentication delayed')
-  const children = endedWith(sa).map(({ config }) => config)
   core.log('IKE', 0, `reauthenticating IKE_SA ${sa.name}`, sa)
-  sa.reauthenticating = true
+  const to = whereTo(sa)
   if (!core.settings.makeBeforeBreak) {
+    const children = endedWith(sa).map(({ config }) => config)
+    sa.reauthenticating = true
     sa.onDestroy(() => {
       if (core.shuttingDown) return
       for (const config of children) core.retries.start(connection, config, remote.address)
-      if (children.length === 0) connect(core, connection, undefined, whereTo(sa))
+      if (children.length === 0) connect(core, connection, undefined, to)
     })
     closeSa(sa)
     return
   }
-  const plans = children.map((config) => new ChildPlan(config))
+  remake(sa, { ...to, failed: (old) => later(old, 'IKE_SA reauthentication failed') })
+}
+
+/**
+ * Makes another IKE SA with all children of `sa`, somewhere else if the options say so; `sa` is closed when they are up.
+ * `failed` is called with what has become of `sa` when the other one could not be established.
+ */
+export function remake(sa: IkeSa, { failed, ...options }: ConnectOptions & { failed: (old: IkeSa) => void }): void {
+  const { core, connection } = sa
+  if (connection === undefined) return
+  sa.reauthenticating = true
+  const plans = endedWith(sa).map(({ config }) => new ChildPlan(config))
   let left = Math.max(1, plans.length)
   const settled = (): void => {
     if (--left > 0) return
@@ -69,11 +81,11 @@ export function reauthenticate(sa: IkeSa): void {
     old.reauthenticating = false
     if (old.destroyed) return
     if (created.state === 'ESTABLISHED') closeSa(old)
-    else later(old, 'IKE_SA reauthentication failed')
+    else failed(old)
   }
   for (const plan of plans) plan.listen({ up: settled, failed: settled })
   const [first, ...others] = plans
-  const created = connect(core, connection, first, whereTo(sa))
+  const created = connect(core, connection, first, options)
   if (first === undefined) {
     let up = false
     created.onEstablished(() => {
@@ -121,13 +133,13 @@ export function receiveAuthLifetime(sa: IkeSa, notifies: readonly NPayload[]): v
 /** Whether we know how to begin an IKE SA with this peer: always, if we did it before. */
 function canBegin(sa: IkeSa): boolean {
   if (asymmetric(sa)) return false
-  return sa.role === 'initiator' || whereTo(sa) === undefined
+  return sa.role === 'initiator' || whereTo(sa).remote === undefined
 }
 
 /** The address to go to, where the configuration does not say it. */
-function whereTo({ connection, remote }: IkeSa): string | undefined {
+function whereTo({ connection, remote }: IkeSa): ConnectOptions {
   const configured = connection?.remoteAddresses.some(({ kind }) => kind === 'host' || kind === 'name')
-  return configured ? undefined : remote.address
+  return configured ? {} : { remote: remote.address }
 }
 
 function isBusy(sa: IkeSa): boolean {

@@ -7,6 +7,7 @@ import { decodeHeader } from '../../src/wire/header.ts'
 import { decodeMessage, decodePayloads, encodeMessage, encodePayloads } from '../../src/wire/message.ts'
 import { describeMessage } from '../../src/wire/mnemonic.ts'
 import { codecs, type Payload, type PlainPayload } from '../../src/wire/payloads/index.ts'
+import { decodeRedirect, encodeRedirect, parseGateway } from '../../src/wire/redirect.ts'
 import { formatSelector, intersect, narrow, parseSelector } from '../../src/wire/selector.ts'
 import { Writer } from '../../src/wire/writer.ts'
 import { ikeMessages } from '../pcap.ts'
@@ -56,6 +57,20 @@ export const targets: readonly Target[] = [
     worst: (size) => worstBodies(size).map(({ number, body }) => Uint8Array.from([number, ...generic(body)])),
   },
   ...Object.values(codecs).map(payloadTarget),
+  {
+    name: 'wire redirect',
+    corpus: ['192.0.2.7', '2001:db8::7', 'gw2.lab.org'].flatMap((text) => {
+      const gateway = parseGateway(text)
+      return gateway === undefined ? [] : [encodeRedirect(gateway), encodeRedirect(gateway, new Uint8Array(32))]
+    }),
+    decode(input) {
+      const { gateway, nonce } = decodeRedirect(input)
+      assert.deepEqual(decodeRedirect(encodeRedirect(gateway, nonce)), { gateway, nonce })
+    },
+    allowed: isDecodeError,
+    worst: (size) =>
+      ['a', 'a.', '.', '-'].map((part) => Uint8Array.of(3, 255, ...text(part.repeat(size)).slice(0, 255))),
+  },
   {
     name: 'wire address text',
     corpus: ['192.0.2.1', '2001:db8::1', '::ffff:192.0.2.1', '1:2:3:4:5:6:7:8', '%any', '::'].map(text),

@@ -1,7 +1,7 @@
 /** Any number of hosts, every one with a connection to every other one, in one network with one clock. */
 import assert from 'node:assert/strict'
 import type { ChildConfig, Connection } from '../../src/config/connection.ts'
-import { defaultCoreSettings } from '../../src/config/daemon-settings.ts'
+import { type CoreSettings, defaultCoreSettings } from '../../src/config/daemon-settings.ts'
 import type { Pool } from '../../src/config/pools.ts'
 import { parseIdentity } from '../../src/pki/identity.ts'
 import { addresses, authRound, child, connection, defaultSecret, subnet } from './connection.ts'
@@ -18,6 +18,9 @@ export interface MeshOptions {
   /** What a node has in place of a connection to every other one. */
   readonly connections?: (node: number) => readonly Connection[]
   readonly pools?: (node: number) => readonly Pool[]
+  readonly settings?: (node: number) => Partial<CoreSettings>
+  /** What every node's resolver knows. */
+  readonly names?: ReadonlyMap<string, readonly string[]>
 }
 
 export class Mesh {
@@ -39,7 +42,8 @@ export class Mesh {
           name: nameOf(i),
           seed,
           clock: this,
-          settings: defaultCoreSettings,
+          settings: { ...defaultCoreSettings, ...options.settings?.(i) },
+          ...(options.names && { names: options.names }),
           kernel: { addresses: [addressOf(i), `10.${i + 1}.0.1`] },
           transmit: (local, remote, bytes, label) => {
             this.net.transmit(nameOf(i), local, remote, bytes, label, this.now)

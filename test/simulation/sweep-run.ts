@@ -92,6 +92,7 @@ export const marks: Readonly<Record<string, RegExp>> = {
   'DELETE of an IKE SA': /received DELETE for IKE_SA/,
   'DELETE of what is gone': /CHILD_SA not found/,
   'another authentication round': /generating IKE_AUTH request \d+ .*N\(AUTH_FOLLOWS\)/,
+  redirected: /redirected to/,
   'virtual IP given': /assigning virtual IP/,
   'virtual IP kept': /reassigning (offline|online) lease/,
   'forged or broken message': /ignoring|invalid|could not decrypt|verification failed/,
@@ -141,6 +142,7 @@ type ActionName =
   | 'left reauthenticates'
   | 'right reauthenticates'
   | 'both reauthenticate'
+  | 'right sends left away'
   | 'left crashes'
   | 'right crashes'
   | 'an old datagram comes again'
@@ -220,6 +222,7 @@ const actionTable: Readonly<Record<ActionName, Action>> = {
       for (const host of hosts) rekey(host, { ike: 'lab' }, true)
     },
   },
+  'right sends left away': { weight: 2, act: sendAway },
   'left crashes': { weight: 2, act: (world, _draw, { options }) => crash(world, 'left', options) },
   'right crashes': { weight: 2, act: (world, _draw, { options }) => crash(world, 'right', options) },
   'an old datagram comes again': {
@@ -299,6 +302,13 @@ function rekey(host: Host, select: SaSelector, reauth = false): void {
   host.command({ kind: 'rekey', select, reauth })
 }
 
+/** To the gateway that it is already: all that belongs to it happens all the same. */
+function sendAway({ left, right }: World): void {
+  const address = left.sas()[0]?.remote.address
+  if (address === undefined) return
+  right.command({ kind: 'redirect', select: { ike: 'lab' }, gateway: { kind: 'address', address } })
+}
+
 /** Power off and on: the host knows its configuration and nothing else. */
 function crash(world: World, side: 'left' | 'right', options: PairOptions): void {
   world.host(side).restart()
@@ -308,7 +318,7 @@ function crash(world: World, side: 'left' | 'right', options: PairOptions): void
 /** What takes away a child that a host keeps up, and is meant to: by its own command, or for want of a configuration. */
 const ends: Readonly<Record<'left' | 'right', RegExp>> = {
   left: /left terminates|loads|both terminate/,
-  right: /right terminates|loads|both terminate/,
+  right: /right terminates|right sends|loads|both terminate/,
 }
 
 /** Whether one of the hosts has to see to it that the child is up in the end. */

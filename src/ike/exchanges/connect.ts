@@ -1,17 +1,30 @@
 /** The whole set-up of an IKE SA as initiator: addresses, IKE_SA_INIT, IKE_AUTH, and trying again. */
 import type { AddressPattern, Connection } from '../../config/connection.ts'
 import { familyOf } from '../../wire/address.ts'
-import { NOTIFY } from '../../wire/numbers.ts'
+import { EXCHANGE, NOTIFY } from '../../wire/numbers.ts'
+import type { Gateway } from '../../wire/redirect.ts'
 import type { ChildPlan } from '../child-plan.ts'
 import type { Core } from '../core.ts'
 import { AddressLost, assert, ExchangeTimeout, LocalFailure, PeerRefused, Refusal } from '../errors.ts'
 import { IkeSa } from '../ike-sa.ts'
 import { createChild } from '../initiation.ts'
+import { type Redirections, resolveRedirect } from '../redirect.ts'
 import { kernel, run, type Script, sleep } from '../script.ts'
 import type { Task } from '../tasks.ts'
+import { ikeDelete } from './delete.ts'
 import * as ikeAuth from './ike-auth.ts'
 import * as ikeIntermediate from './ike-intermediate.ts'
 import * as ikeSaInit from './ike-sa-init.ts'
+
+/** What may be different from what the connection says. */
+export interface ConnectOptions {
+  /** Where the peer is. */
+  readonly remote?: string
+  /** How we came to go there. */
+  readonly redirections?: Redirections
+  /** Called before anything is done. */
+  readonly begun?: (sa: IkeSa) => void
+}
 
 /**
  * Begins an IKE SA to the connection's peer. It exists at once, with the first addresses that the configuration has;
@@ -21,21 +34,22 @@ export function connect(
   core: Core,
   connection: Connection,
   plan: ChildPlan | undefined,
-  remote?: string,
-  begun?: (sa: IkeSa) => void,
+  options: ConnectOptions = {},
 ): IkeSa {
+  const { remote, redirections, begun } = options
   const sa = new IkeSa(core, {
     role: 'initiator',
     spiI: core.newSpi(),
     spiR: 0n,
     local: {
-      address: firstHost(connection.localAddresses) ?? '%any',
+      address: sourceFor(connection, remote),
       port: connection.localPort || core.settings.portIke,
     },
     remote: { address: remote ?? firstHost(connection.remoteAddresses) ?? '%any', port: connection.remotePort || 500 },
     connection,
   })
   sa.state = 'CONNECTING'
+  if (redirections !== undefined) sa.redirections = redirections
   const failed = (error: Error | undefined): void => {
     if (error !== undefined) report(sa, error)
     plan?.failed(error?.message ?? 'IKE_SA was closed', error)
@@ -71,18 +85,26 @@ function* setUp(sa: IkeSa, plan: ChildPlan | undefined, remote: string | undefin
   const { core, connection } = sa
   assert(connection, 'an initiator has a connection')
   const tries = connection.keyingTries
+  const first = sa.redirections
   let [attempt, nats, pauseMs] = [1, 0, 0]
   for (;;) {
     try {
       if (pauseMs > 0) yield* sleep(pauseMs)
       yield* findAddresses(sa, connection)
       core.log('IKE', 0, `initiating IKE_SA ${sa.name} to ${sa.remote.address}`, sa)
-      yield* ikeSaInit.initiate(sa)
-      const first = inIkeAuth(sa, connection, plan)
-      yield* ikeIntermediate.initiate(sa)
-      yield* ikeAuth.initiate(sa, first)
-      if (plan !== undefined && first === undefined) createChild(sa, plan)
-      return
+      const elsewhere = (yield* ikeSaInit.initiate(sa)) ?? (yield* authenticate(sa, connection, plan))
+      if (elsewhere === undefined) return
+      pauseMs = 0
+      // The gateway that has authenticated us waits for this; if it is lost, it waits no longer than for a half-open SA.
+      if (sa.remoteId !== undefined) sa.dialogue.sendLast(EXCHANGE.INFORMATIONAL, [ikeDelete()])
+      sa.remoteId = undefined
+      const { address, redirections } = yield* resolveRedirect(sa, elsewhere)
+      sa.restart()
+      sa.redirections = redirections
+      sa.moveTo(
+        { address: sourceFor(connection, address), port: connection.localPort || core.settings.portIke },
+        { address, port: connection.remotePort || 500 },
+      )
     } catch (error) {
       if (sa.state === 'ESTABLISHED') throw error
       pauseMs = 0
@@ -102,12 +124,22 @@ function* setUp(sa: IkeSa, plan: ChildPlan | undefined, remote: string | undefin
       }
       sa.restart()
       // From the beginning: a name may have another address by now, and we may have moved.
-      const from = firstHost(connection.localAddresses) ?? '%any'
+      const from = sourceFor(connection, remote)
+      sa.redirections = { ...first, timesMs: sa.redirections.timesMs }
       const to = remote ?? firstHost(connection.remoteAddresses) ?? '%any'
       const port = connection.localPort || core.settings.portIke
       sa.moveTo({ address: from, port }, { address: to, port: connection.remotePort || 500 })
     }
   }
+}
+
+/** What follows IKE_SA_INIT; comes back with the gateway that we are sent to, if we are. */
+function* authenticate(sa: IkeSa, connection: Connection, plan: ChildPlan | undefined): Script<Gateway | undefined> {
+  const first = inIkeAuth(sa, connection, plan)
+  yield* ikeIntermediate.initiate(sa)
+  const elsewhere = yield* ikeAuth.initiate(sa, first)
+  if (elsewhere === undefined && plan !== undefined && first === undefined) createChild(sa, plan)
+  return elsewhere
 }
 
 function isNatUnexpected(error: unknown): boolean {
@@ -152,6 +184,12 @@ function* findAddresses(sa: IkeSa, connection: Connection): Script<void> {
     local = found.source
   }
   sa.moveTo({ ...sa.local, address: local }, { ...sa.remote, address: remote })
+}
+
+/** Our configured address of the peer's family; the kernel chooses one where there is none. */
+function sourceFor({ localAddresses }: Connection, remote: string | undefined): string {
+  const ours = localAddresses.flatMap((pattern) => (pattern.kind === 'host' ? [pattern.address] : []))
+  return ours.find((address) => remote === undefined || familyOf(address) === familyOf(remote)) ?? '%any'
 }
 
 function firstHost(patterns: readonly AddressPattern[]): string | undefined {

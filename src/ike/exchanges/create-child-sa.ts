@@ -91,6 +91,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   mayCreateChild(sa)
   const { connection } = sa
   assert(connection, 'an established IKE SA has a connection')
+  if (sa.redirected) throw new Refusal(NOTIFY.NO_ADDITIONAL_SAS, 'no new CHILD_SA for a client that was redirected')
   const nr = sa.core.random(32)
   const proposals = connection.children.flatMap(proposalsOf)
   using granted = yield* answerKeyExchange(proposals, SA.proposals, KE, childRules(sa, false))

@@ -18,6 +18,7 @@ import { KernelError } from '../../kernel/operations.ts'
 import { formatIdentity, hasWildcards, type Identity } from '../../pki/identity.ts'
 import { EXCHANGE, NOTIFY, nameOf, TRANSFORM_TYPE } from '../../wire/numbers.ts'
 import type { NPayload, Payload } from '../../wire/payloads/index.ts'
+import { formatGateway, type Gateway } from '../../wire/redirect.ts'
 import { shape } from '../../wire/shape.ts'
 import {
   authenticationFailed,
@@ -53,6 +54,7 @@ import { announceMobike, learnMobike } from '../mobike.ts'
 import { errorIn, has, notify } from '../notifies.ts'
 import { select, transformOf } from '../proposals.ts'
 import { authLifetime, receiveAuthLifetime } from '../reauthentication.ts'
+import { awaitLeaving, redirectAtAuth, redirectIn, redirectNotify } from '../redirect.ts'
 import { reserveSpi } from '../reserved-spi.ts'
 import { type Received, reply, request, type Script } from '../script.ts'
 import { enforceUniqueness, isFirstContact } from '../uniqueness.ts'
@@ -86,10 +88,11 @@ const responseShape = shape({
 })
 
 /**
- * As initiator. Without a plan no child is asked for (RFC 6023).
+ * As initiator. Without a plan no child is asked for (RFC 6023). When the gateway sends us to another one, comes back
+ * with that, and the IKE SA is not established.
  * @throws PeerRefused when the peer refuses us; Refusal when we refuse the peer; LocalFailure without key or secret
  */
-export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> {
+export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gateway | undefined> {
   const { core, connection } = sa
   assert(connection && sa.init, 'IKE_AUTH comes after IKE_SA_INIT')
   const { local, remote } = connection
@@ -126,11 +129,13 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
     if (hasRound(remote, round)) yield* believe(sa, round, answer)
     else refusedLater(sa, answer, !hasRound(local, round + 1))
   }
+  const elsewhere = redirectIn(sa, answer.N)
+  if (elsewhere !== undefined) return elsewhere
   learnMobike(sa, answer.N, response.path, mobike)
   yield* takeAddresses(sa, answer.CP)
   announceEstablished(sa)
   receiveAuthLifetime(sa, answer.N)
-  if (plan === undefined || spi === undefined || offered === undefined) return
+  if (plan === undefined || spi === undefined || offered === undefined) return undefined
 
   const { ni, nr } = sa.init
   try {
@@ -149,6 +154,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<void> 
     const theirs = answer.SA?.proposals[0]
     if (theirs?.spi.length === 4) yield* deleteChild(theirs.protocol, spi.spi)
   }
+  return undefined
 }
 
 /**
@@ -228,6 +234,15 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   if (SA === undefined && sa.connection?.childless === 'never') {
     const message = 'the peer wants no CHILD_SA in IKE_AUTH, which childless = never does not allow'
     throw new Refusal(NOTIFY.INVALID_SYNTAX, message, { endsSa: true })
+  }
+  const elsewhere = redirectAtAuth(sa)
+  if (elsewhere !== undefined) {
+    // RFC 5685 §6: both are authenticated, and there is no child; the client deletes the IKE SA.
+    core.log('IKE', 1, `redirecting client to ${formatGateway(elsewhere)}`, sa)
+    if (has(N, NOTIFY.INITIAL_CONTACT)) enforceUniqueness(sa, N)
+    announceEstablished(sa)
+    awaitLeaving(sa)
+    return [...shown, redirectNotify(elsewhere)]
   }
   learnMobike(sa, N, path)
   enforceUniqueness(sa, N)

@@ -27,6 +27,7 @@ import { decodeMessage, encodeMessage, type Message } from '../../wire/message.t
 import { describeMessage } from '../../wire/mnemonic.ts'
 import { EXCHANGE, NOTIFY, nameOf, TRANSFORM_TYPE } from '../../wire/numbers.ts'
 import type { NPayload, Payload } from '../../wire/payloads/index.ts'
+import { formatGateway, type Gateway } from '../../wire/redirect.ts'
 import { ShapeError, shape } from '../../wire/shape.ts'
 import { agreePpk, announcesPpk } from '../auth/ppk.ts'
 import { announceMultipleAuth, hasSeveralRounds } from '../auth/rounds.ts'
@@ -48,6 +49,14 @@ import {
   suiteOf,
   transformOf,
 } from '../proposals.ts'
+import {
+  announceRedirect,
+  noteRedirected,
+  redirectAtInit,
+  redirectInInit,
+  redirectNotify,
+  supportsRedirect,
+} from '../redirect.ts'
 import { type Received, request, run, type Script, sleep } from '../script.ts'
 
 const requestShape = shape({ SA: 'one', KE: 'one', Nonce: 'one', N: 'many', CERTREQ: 'many' })
@@ -64,8 +73,11 @@ const mostCookies = 20
 const hastyCookies = 2
 const cookiePauseMs = 500
 
-/** As initiator: negotiates the algorithms, exchanges keys, learns of NATs, moves to port 4500. */
-export function* initiate(sa: IkeSa): Script<void> {
+/**
+ * As initiator: negotiates the algorithms, exchanges keys, learns of NATs, moves to port 4500. When the gateway sends us
+ * to another one, comes back with that and has done nothing.
+ */
+export function* initiate(sa: IkeSa): Script<Gateway | undefined> {
   const { core, connection } = sa
   assert(connection, 'an initiator has a connection')
   const { proposals } = connection
@@ -94,11 +106,14 @@ export function* initiate(sa: IkeSa): Script<void> {
         ...capabilities(sa, connection),
       ],
       (received) => {
+        if (redirectInInit(sa, refusalShape(received.payloads).N, ni) !== undefined) return undefined
         const asked = { method: wanted, groups, changes, sentCookie }
         return acceptable(received, proposals, rules, asked) ?? lacking(core, connection, received)
       },
     )
     const { N } = refusalShape(response.payloads)
+    const elsewhere = redirectInInit(sa, N, ni)
+    if (elsewhere !== undefined) return elsewhere
     const asked = find(N, NOTIFY.COOKIE)
     if (asked !== undefined) {
       // RFC 7296 §2.6: the same request again, with the cookie in front.
@@ -142,7 +157,7 @@ export function* initiate(sa: IkeSa): Script<void> {
     learn(sa, answer.N)
     readCertificateRequests(sa, answer.CERTREQ)
     float(sa, connection)
-    return
+    return undefined
   }
 }
 
@@ -178,6 +193,12 @@ export function admit(core: Core, header: Header, bytes: Uint8Array, local: Endp
   }
   const { SA, KE, Nonce, N } = payloads
 
+  // Before the limits, and before cookies: it costs nothing, and is what a gateway that is full has to say.
+  const elsewhere = core.settings.initiatorOnly ? undefined : redirectAtInit(core, N)
+  if (elsewhere !== undefined && core.connections.matching(local, remote).length > 0) {
+    core.log('IKE', 1, `redirecting client ${remote.address} to ${formatGateway(elsewhere)}`)
+    return refuse(NOTIFY.REDIRECT, redirectNotify(elsewhere, Nonce.nonce).data)
+  }
   const admitted = core.admission.decide(remote.address, header.spiI, Nonce.nonce, find(N, NOTIFY.COOKIE)?.data)
   if (admitted.kind === 'dropped') {
     core.drops.limits++
@@ -370,6 +391,7 @@ function capabilities(sa: IkeSa, connection: Connection | undefined, offered?: r
   if (announce(NOTIFY.NAT_DETECTION_SOURCE_IP)) {
     payloads.push(...natDetection(sa.spiI, sa.spiR, sa.local, sa.remote, fakeSource))
   }
+  if (sa.role === 'initiator') payloads.push(...announceRedirect(sa))
   if (connection?.fragmentation !== 'no' && announce(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)) {
     payloads.push(notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED))
   }
@@ -405,7 +427,9 @@ function learn(sa: IkeSa, notifies: readonly NPayload[]): void {
       Array.from({ length: hashes.length >> 1 }, (_, i) => ((hashes[2 * i] ?? 0) << 8) | (hashes[2 * i + 1] ?? 0)),
     natTraversal: false,
     multipleAuth: has(notifies, NOTIFY.MULTIPLE_AUTH_SUPPORTED),
+    redirect: sa.role === 'responder' && supportsRedirect(notifies),
   }
+  if (sa.role === 'responder') noteRedirected(sa, notifies)
   sa.childlessSupported = has(notifies, NOTIFY.CHILDLESS_IKEV2_SUPPORTED)
   agreePpk(sa, notifies)
   // An initiator's hashes cover the addresses before it knew our SPI (RFC 7296 §2.23): SPIr is zero in the request.

@@ -13,6 +13,7 @@ import { Refusal } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { refuseCritical } from '../messages.ts'
 import { receiveAuthLifetime } from '../reauthentication.ts'
+import { receiveRedirect } from '../redirect.ts'
 import type { Received, Script } from '../script.ts'
 import { respondToDelete } from './delete.ts'
 import { answerMobike } from './update-sa-addresses.ts'
@@ -34,7 +35,10 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   }
   receiveAuthLifetime(sa, N)
   const others = [...answerMobike(sa, N, received.path), ...answerConfiguration(CP)]
-  if (D.length === 0) return others
+  if (D.length === 0) {
+    receiveRedirect(sa, N)
+    return others
+  }
   yield* trapsForDeleted(sa, D)
   return [...respondToDelete(sa, D), ...others]
 }

@@ -362,3 +362,42 @@ test('get-counters without counters says so', async () => {
   const { run } = setup()
   assert.equal(await run('get-counters'), 'counters {} success=no errmsg=no counters available (plugin missing?)')
 })
+
+test('redirect: selectors and the gateway', async () => {
+  const { daemon, run } = setup()
+  const gateway = value('gateway', '192.0.2.7')
+  assert.equal(await run('redirect', value('ike', 'gw')), 'success=no errmsg=missing target gateway')
+  assert.equal(await run('redirect', gateway), 'success=no errmsg=missing redirect selector')
+  assert.equal(
+    await run('redirect', value('gateway', 'C=CH, CN=gw'), value('ike', 'gw')),
+    'success=no errmsg=unsupported gateway identity',
+  )
+  assert.equal(
+    await run('redirect', gateway, value('peer-ip', 'not.an.address')),
+    'success=no errmsg=invalid peer IP selector',
+  )
+  await run('redirect', gateway, value('ike', 'gw'), value('ike-id', '7'), value('peer-ip', '10.0.0.0/8'))
+  await run('redirect', value('gateway', 'gw2.lab'), value('peer-id', '*@lab.org'))
+  const sent = daemon.commands.filter(({ kind }) => kind === 'redirect')
+  assert.deepEqual(sent, [
+    {
+      kind: 'redirect',
+      select: { ike: 'gw', ikeId: 7 },
+      peerIp: { kind: 'range', from: '10.0.0.0', to: '10.255.255.255' },
+      gateway: { kind: 'address', address: '192.0.2.7' },
+    },
+    {
+      kind: 'redirect',
+      select: {},
+      peerId: parseIdentity('*@lab.org'),
+      gateway: { kind: 'name', name: 'gw2.lab' },
+    },
+  ])
+})
+
+test('redirect in a core without IKE SAs matches none', async () => {
+  const { core } = setup()
+  const asked = { kind: 'redirect', select: { ike: 'gw' }, gateway: { kind: 'name', name: 'gw2.lab' } } as const
+  const answer = inCore(core, asked, () => {})
+  assert.deepEqual(answer, { kind: 'matched', matches: 0, done: 0, message: 'no matching SAs to redirect found' })
+})

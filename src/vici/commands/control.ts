@@ -1,7 +1,12 @@
 /** initiate, terminate, rekey, redirect, install, uninstall. */
+import { ConfigError } from '../../config/config-error.ts'
 import { findText, optional, type Tree, value } from '../../config/tree.ts'
+import { parseAddressPattern } from '../../config/values.ts'
 import type { Command, SaSelector } from '../../ike/input.ts'
 import type { Answer, LogEntry } from '../../ike/output.ts'
+import { parseIdentityPattern } from '../../pki/identity.ts'
+import { DecodeError } from '../../wire/errors.ts'
+import { parseGateway } from '../../wire/redirect.ts'
 import { type Context, configLog, failure, findBool, findInt, type Handler, type Request, success } from '../request.ts'
 
 export const initiate: Handler = async (request, context) => {
@@ -49,11 +54,39 @@ export const rekey: Handler = async ({ message }, { daemon }) => {
   return error === undefined ? success(value('matches', matches)) : failure(error, value('matches', matches))
 }
 
-export const redirect: Handler = ({ message }) => {
-  if (findText(message, 'gateway') === undefined) return failure('missing target gateway')
-  const selectors = ['ike', 'ike-id', 'peer-ip', 'peer-id']
-  if (!selectors.some((name) => findText(message, name) !== undefined)) return failure('missing redirect selector')
-  return failure('redirecting is not supported')
+export const redirect: Handler = async ({ message }, { daemon }) => {
+  const text = findText(message, 'gateway')
+  if (text === undefined) return failure('missing target gateway')
+  const gateway = parseGateway(text)
+  if (gateway === undefined) return failure('unsupported gateway identity')
+  const { ike, ikeId } = saSelector(message)
+  const peerIp = orUndefined(findText(message, 'peer-ip'), parseAddressPattern)
+  if (peerIp === 'invalid' || peerIp?.kind === 'name') return failure('invalid peer IP selector')
+  const peerId = orUndefined(findText(message, 'peer-id'), parseIdentityPattern)
+  if (peerId === 'invalid') return failure('invalid peer identity selector')
+  if (ike === undefined && ikeId === undefined && peerIp === undefined && peerId === undefined) {
+    return failure('missing redirect selector')
+  }
+  daemon.log(configLog(`vici redirect to ${text}`))
+  const answer = await daemon.command({
+    kind: 'redirect',
+    select: { ...(ike !== undefined && { ike }), ...(ikeId !== undefined && { ikeId }) },
+    ...(peerIp && { peerIp }),
+    ...(peerId && { peerId }),
+    gateway,
+  })
+  const { matches, error } = matched(answer, 'no matching SAs to redirect found', () => 'redirecting SA failed')
+  return error === undefined ? success(value('matches', matches)) : failure(error, value('matches', matches))
+}
+
+/** The value of an optional text, or that it is none. */
+function orUndefined<T>(text: string | undefined, parse: (text: string) => T): T | 'invalid' | undefined {
+  try {
+    return text === undefined ? undefined : parse(text)
+  } catch (error) {
+    if (error instanceof ConfigError || error instanceof DecodeError) return 'invalid'
+    throw error
+  }
 }
 
 export const install: Handler = ({ message }, context) => policy('install', message, context)
