@@ -5,6 +5,7 @@ import { systemRandom } from './crypto/random.ts'
 import { sign, signAsync } from './crypto/signatures.ts'
 import type { Job, JobResults, KernelJob } from './ike/job.ts'
 import type { Kernel, KernelResult } from './kernel/operations.ts'
+import { fetchFile } from './net/fetch.ts'
 import { verifyPeer } from './pki/authenticate.ts'
 
 type Result = JobResults[keyof JobResults] | KernelResult
@@ -43,6 +44,8 @@ function performJob(job: Exclude<Job, KernelJob>): Result | Promise<Result> {
       return verifyPeer({ ...job.request, now: Date.now() })
     case 'resolve':
       return resolve(job.name, job.family)
+    case 'fetch':
+      return fetchFile(job.url, job.mostBytes, job.timeoutMs)
   }
 }
 

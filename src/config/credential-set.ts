@@ -148,6 +148,9 @@ export class CredentialSet {
       certificates: loaded.filter((certificate) => !isCa(certificate)),
       privateKeys: new Map(this.#keys),
       secrets: [...this.#shared],
+      certUriBases: this.authorities.flatMap(({ certificate, certUriBase }) =>
+        certUriBase === undefined ? [] : [{ authority: certificate, base: certUriBase }],
+      ),
     }
   }
 }

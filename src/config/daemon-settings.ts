@@ -41,6 +41,8 @@ export interface CoreSettings {
   readonly rsaPss: boolean
   /** Several authentication rounds in one IKE_AUTH (RFC 4739). */
   readonly multipleAuthentication: boolean
+  /** Look up certificates by hash and URL (RFC 7296 §3.6), and say so. */
+  readonly hashAndUrl: boolean
   /** As client: go where a gateway sends us (RFC 5685). */
   readonly followRedirects: boolean
   /** As gateway: where clients are sent from now on, in which exchange, and from how many IKE SAs on. */
@@ -92,6 +94,7 @@ export const defaultCoreSettings: CoreSettings = {
   signatureAuthentication: true,
   rsaPss: false,
   multipleAuthentication: true,
+  hashAndUrl: false,
   followRedirects: true,
   redirectGateway: undefined,
   redirectExchange: 'init',

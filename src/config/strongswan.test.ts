@@ -166,13 +166,14 @@ test('redirection: whether to follow, and where to send clients', () => {
   const { core, warnings } = read(`charon {
     follow_redirects = no
     multiple_authentication = no
+    hash_and_url = yes
     redirect {
       gateway = gw2.lab.org
       exchange = auth
       ike_sas = 100
     } }`)
   assert.deepEqual(warnings, [])
-  assert.deepEqual([core.followRedirects, core.multipleAuthentication], [false, false])
+  assert.deepEqual([core.followRedirects, core.multipleAuthentication, core.hashAndUrl], [false, false, true])
   assert.deepEqual(core.redirectGateway, { kind: 'name', name: 'gw2.lab.org' })
   assert.deepEqual([core.redirectExchange, core.redirectAbove], ['auth', 100])
   const bad = read('charon { redirect {\n gateway = CN=gw\n exchange = never\n } }')

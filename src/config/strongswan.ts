@@ -161,6 +161,7 @@ export const coreOptions: Readonly<Record<string, Reader>> = {
   signature_authentication: bool('signatureAuthentication'),
   rsa_pss: bool('rsaPss'),
   multiple_authentication: bool('multipleAuthentication'),
+  hash_and_url: bool('hashAndUrl'),
   follow_redirects: bool('followRedirects'),
   'redirect.gateway': (core, text) => {
     core.redirectGateway = parseGateway(text)

@@ -36,6 +36,8 @@ export interface PeerSupport {
   readonly multipleAuth: boolean
   /** As initiator it goes where it is sent (RFC 5685). */
   readonly redirect: boolean
+  /** It looks certificates up by hash and URL. */
+  readonly certificateLookup: boolean
 }
 
 /** The octets and nonces of IKE_SA_INIT, which authentication covers. */
@@ -88,6 +90,7 @@ export class IkeSa {
     natTraversal: false,
     multipleAuth: false,
     redirect: false,
+    certificateLookup: false,
   }
   /** As client: which gateways have sent us here (RFC 5685). */
   redirections: Redirections = notRedirected

@@ -26,6 +26,8 @@ export type Job =
   | { readonly kind: 'verify-peer'; readonly request: PeerAuthentication }
   /** Addresses of a host name, in the resolver's order. */
   | { readonly kind: 'resolve'; readonly name: string; readonly family?: 4 | 6 }
+  /** The octets at an `http:` URL, if they are not more and do not take longer. */
+  | { readonly kind: 'fetch'; readonly url: string; readonly mostBytes: number; readonly timeoutMs: number }
   | KernelJob
 
 export interface KernelJob<O extends KernelOperation = KernelOperation> {
@@ -41,6 +43,7 @@ export interface JobResults {
   readonly sign: Uint8Array
   readonly 'verify-peer': PeerVerdict
   readonly resolve: readonly string[]
+  readonly fetch: Uint8Array
 }
 
 export type JobResult<J extends Job> =

@@ -183,7 +183,8 @@ export class Fleet {
       return value
     }
     // The simulation signs by a slow way that can be repeated; the daemon signs with OpenSSL.
-    const value = job.kind === 'sign' ? sign(job.key, job.scheme, job.data) : performJob(job, systemRandom, new Map())
+    const value =
+      job.kind === 'sign' ? sign(job.key, job.scheme, job.data) : performJob(job, systemRandom, new Map(), new Map())
     this.#times.jobs += performance.now() - before
     return value
   }

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { verifyPeer } from '../../src/pki/authenticate.ts'
 import { textBytes } from '../../src/pki/bytes.ts'
 import { certificatesFrom, parseCertificate } from '../../src/pki/certificate.ts'
+import { readCertificateBundle } from '../../src/pki/certificate-bundle.ts'
 import { DerReader, derEncode, SEQUENCE, SET } from '../../src/pki/der.ts'
 import {
   equalIdentity,
@@ -144,6 +145,12 @@ function use(identity: Identity): void {
 const parses = (identity: Identity): boolean => !formatIdentity(identity).startsWith('(invalid')
 
 export const targets: readonly Target[] = [
+  {
+    name: 'pki certificate bundle',
+    corpus: [derEncode(SEQUENCE, derEncode(0xa0, caDer), derEncode(0xa1, caDer)), derEncode(SEQUENCE)],
+    decode: readCertificateBundle,
+    allowed: refused,
+  },
   {
     name: 'pki DER',
     corpus: [...certificates.slice(0, 40), keys.rsa, keys.pbkdf2],

@@ -21,6 +21,8 @@ export interface HostOptions {
   /** Says what time it is (epoch milliseconds). */
   readonly clock: { readonly now: number }
   readonly names?: ReadonlyMap<string, readonly string[]>
+  /** What `http:` URLs lead to. */
+  readonly web?: ReadonlyMap<string, Uint8Array>
   /** Takes what the core sends. `label` says what it is. */
   readonly transmit: (local: Endpoint, remote: Endpoint, bytes: Uint8Array, label: string) => void
   /** Hears every log entry, for the drawing. */
@@ -228,7 +230,7 @@ export class Host {
       const value =
         job.kind === 'kernel'
           ? this.kernel.perform(job.operation, this.#now)
-          : performJob(job, this.#random, this.#options.names ?? new Map())
+          : performJob(job, this.#random, this.#options.names ?? new Map(), this.#options.web ?? new Map())
       return { value }
     } catch (error) {
       return { error: error instanceof Error ? error : new Error(String(error)) }

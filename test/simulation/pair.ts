@@ -47,6 +47,8 @@ export interface PairOptions {
   readonly connection?: Partial<Connection>
   readonly child?: Partial<ChildConfig>
   readonly settings?: Partial<CoreSettings>
+  /** What `http:` URLs lead to. */
+  readonly web?: ReadonlyMap<string, Uint8Array>
   readonly left?: Side
   readonly right?: Side
 }
@@ -54,12 +56,13 @@ export interface PairOptions {
 /** Two hosts with one connection `lab` and one child `net` between them; nothing is up. */
 export function pair(options: PairOptions = {}): World {
   const { seed = 1, nat } = options
+  const web = options.web && { web: options.web }
   const world = new World({
     seed,
     draw: new Draw(seed),
     nats: (['left', 'right'] as const).flatMap((side) => (nat === side || nat === 'both' ? [natBox(side)] : [])),
-    left: { settings: settingsOf('left', options), kernel: kernelOf('left', options) },
-    right: { settings: settingsOf('right', options), kernel: kernelOf('right', options) },
+    left: { settings: settingsOf('left', options), kernel: kernelOf('left', options), ...web },
+    right: { settings: settingsOf('right', options), kernel: kernelOf('right', options), ...web },
   })
   watch(world)
   for (const side of ['left', 'right'] as const) {

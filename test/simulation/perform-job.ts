@@ -7,11 +7,12 @@ import { type SignatureScheme, sign } from '../../src/crypto/signatures.ts'
 import type { Job, JobResults, KernelJob } from '../../src/ike/job.ts'
 import { verifyPeer } from '../../src/pki/authenticate.ts'
 
-/** Does the job, or throws what the daemon's performer would fail with. `names` is the DNS. */
+/** Does the job, or throws what the daemon's performer would fail with. `names` is the DNS, `web` what URLs lead to. */
 export function performJob(
   job: Exclude<Job, KernelJob>,
   random: Random,
   names: ReadonlyMap<string, readonly string[]>,
+  web: ReadonlyMap<string, Uint8Array>,
 ): JobResults[keyof JobResults] {
   switch (job.kind) {
     case 'key-exchange-generate':
@@ -33,6 +34,12 @@ export function performJob(
       const wanted = found.filter((address) => job.family === undefined || address.includes(':') === (job.family === 6))
       if (wanted.length === 0) throw new Error(`no address for ${job.name}`)
       return wanted
+    }
+    case 'fetch': {
+      const found = web.get(job.url)
+      if (found === undefined) throw new Error(`${job.url}: the server answers 404`)
+      if (found.length > job.mostBytes) throw new Error(`${job.url}: more than ${job.mostBytes} octets`)
+      return found
     }
   }
 }

@@ -15,6 +15,7 @@ import {
 } from './connection.ts'
 import { Draw } from './draw.ts'
 import { carries, nothingLeaks, onlyChild, onlySa, packetOfChild, sameSingleChild } from './expect.ts'
+import { byUrl } from './hash-and-url.ts'
 import type { Host } from './host.ts'
 import { noFaults } from './network.ts'
 import { configure, connectionOf, kernelOf, type PairOptions, pair } from './pair.ts'
@@ -93,6 +94,7 @@ export const marks: Readonly<Record<string, RegExp>> = {
   'DELETE of what is gone': /CHILD_SA not found/,
   'another authentication round': /generating IKE_AUTH request \d+ .*N\(AUTH_FOLLOWS\)/,
   redirected: /redirected to/,
+  'certificate looked up': /^fetching certificate/,
   'virtual IP given': /assigning virtual IP/,
   'virtual IP kept': /reassigning (offline|online) lease/,
   'forged or broken message': /ignoring|invalid|could not decrypt|verification failed/,
@@ -414,7 +416,9 @@ function drawPlan(draw: Draw, seed: number): Plan {
   }
   const twice = auth === rightAuth && draw.chance(0.15) ? draw.pick(['left', 'right', 'both'] as const) : undefined
   const rounds = twice ? withRounds(plain, twice, auth, draw.pick(['psk', 'ed25519'])) : plain
-  const options = virtual ? drawVirtual(draw, rounds) : rounds
+  const urls = auth !== 'psk' && draw.chance(0.3)
+  const proven = urls ? byUrl(rounds, auth) : rounds
+  const options = virtual ? drawVirtual(draw, proven) : proven
   const calm = draw.chance(0.15)
   const loss = calm ? 0 : draw.pick([0, 0.05, 0.2, 0.4])
   const duplication = calm ? 0 : draw.pick([0, 0.1, 0.5])
@@ -438,6 +442,7 @@ function drawPlan(draw: Draw, seed: number): Plan {
     mode,
     ...(nat ? [`NAT ${nat}`] : []),
     ...(twice ? [`${twice} twice`] : []),
+    ...(urls ? ['hash and URL'] : []),
     ...(ike.summary ? [ike.summary] : []),
     ...(start === 'none' ? [] : [start]),
     ...(keeps ? ['kept up'] : []),

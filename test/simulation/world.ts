@@ -23,6 +23,7 @@ export interface SideOptions {
   readonly settings: CoreSettings
   readonly kernel: Omit<SimulatedKernelOptions, 'random'>
   readonly names?: ReadonlyMap<string, readonly string[]>
+  readonly web?: ReadonlyMap<string, Uint8Array>
 }
 
 /** What became of a packet that a host sent to one behind the other. */

@@ -10,6 +10,7 @@ import { LocalFailure } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { run, type Script } from '../script.ts'
 import { authenticationFailed, certificateOf, type Proof, type Shown } from './auth.ts'
+import { certificatePayload } from './hash-and-url.ts'
 
 /** @throws LocalFailure when there is no key for our identity, or none that the peer can verify */
 export function* proveSignature(
@@ -42,7 +43,7 @@ export function* proveSignature(
   if (send === 'never' || (send === 'ifasked' && !sa.certificatesRequested)) return { certificates: [], auth }
   const certificates = credential.chain.map((certificate, i): CERTPayload => {
     core.log('IKE', 1, `sending ${i === 0 ? 'end entity' : 'issuer'} cert "${certificate.subjectText}"`, sa)
-    return { type: 'CERT', encoding: CERT_ENCODING.X_509_CERTIFICATE_SIGNATURE, data: certificate.der }
+    return certificatePayload(sa, certificate)
   })
   return { certificates, auth }
 }

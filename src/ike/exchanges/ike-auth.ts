@@ -28,6 +28,7 @@ import {
   prove,
   type Shown,
 } from '../auth/auth.ts'
+import { announceLookup, lookUpCertificates } from '../auth/hash-and-url.ts'
 import { acceptPpk, forgetUnused, ppkAnswer, provePpk } from '../auth/ppk.ts'
 import {
   acceptRound,
@@ -110,7 +111,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
     { type: 'IDi', ...identification(sa.localId) },
     ...proof.certificates,
     ...first,
-    ...(certreq ? [certreq] : []),
+    ...(certreq ? [certreq, ...announceLookup(sa)] : []),
     ...(wanted ? [{ type: 'IDr' as const, ...identification(wanted) }] : []),
     proof.auth,
     ...ppk.notifies,
@@ -172,7 +173,8 @@ function* believe(
   const id = identityOfPayload(IDr)
   try {
     settle?.(N)
-    yield* verifyRound(sa, round, { id, certificates: CERT, auth: AUTH }, has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS))
+    const certificates = yield* lookUpCertificates(sa, CERT, AUTH)
+    yield* verifyRound(sa, round, { id, certificates, auth: AUTH }, has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS))
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     core.log('IKE', 1, error.message, sa)
@@ -226,10 +228,15 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     `looking for peer configs matching ${sa.local.address}[${idr ? formatIdentity(idr) : '%any'}]...${sa.remote.address}[${formatIdentity(peerId)}]`,
     sa,
   )
-  sa.peer = { ...sa.peer, multipleAuth: has(N, NOTIFY.MULTIPLE_AUTH_SUPPORTED) }
+  sa.peer = {
+    ...sa.peer,
+    multipleAuth: has(N, NOTIFY.MULTIPLE_AUTH_SUPPORTED),
+    certificateLookup: has(N, NOTIFY.HTTP_CERT_LOOKUP_SUPPORTED),
+  }
   const another = has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS)
   const choice: Choice = { others: possibleConnections(sa, peerId, idr), rounds: [] }
-  const proof = yield* authenticate(sa, choice, idr, { id: peerId, certificates: CERT, auth: AUTH }, another, N)
+  const certificates = yield* lookUpCertificates(sa, CERT, AUTH)
+  const proof = yield* authenticate(sa, choice, idr, { id: peerId, certificates, auth: AUTH }, another, N)
   const { path, payloads: shown } = yield* furtherRounds(sa, choice, received, proof)
   if (SA === undefined && sa.connection?.childless === 'never') {
     const message = 'the peer wants no CHILD_SA in IKE_AUTH, which childless = never does not allow'
@@ -364,7 +371,8 @@ function* furtherRounds(
     if (hasRound(connection?.remote, round + 1)) {
       if (IDi === undefined || AUTH === undefined)
         throw failed(sa, 'the authentication round that was announced did not come')
-      const shown = { id: identityOfPayload(IDi), certificates: CERT, auth: AUTH }
+      const certificates = yield* lookUpCertificates(sa, CERT, AUTH)
+      const shown = { id: identityOfPayload(IDi), certificates, auth: AUTH }
       yield* acceptRound(sa, choice, shown, has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS))
     }
     payloads = yield* orFail(sa, () => showRound(sa, round + 1))

@@ -29,6 +29,7 @@ import { EXCHANGE, NOTIFY, nameOf, TRANSFORM_TYPE } from '../../wire/numbers.ts'
 import type { NPayload, Payload } from '../../wire/payloads/index.ts'
 import { formatGateway, type Gateway } from '../../wire/redirect.ts'
 import { ShapeError, shape } from '../../wire/shape.ts'
+import { announceLookup } from '../auth/hash-and-url.ts'
 import { agreePpk, announcesPpk } from '../auth/ppk.ts'
 import { announceMultipleAuth, hasSeveralRounds } from '../auth/rounds.ts'
 import { certificateRequest, readCertificateRequests, signatureHashes } from '../auth/signature.ts'
@@ -267,7 +268,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     { type: 'Nonce', nonce: nr },
     ...capabilities(sa, connection, N),
   ]
-  if (certreq !== undefined) answer.splice(5, 0, certreq)
+  if (certreq !== undefined) answer.splice(5, 0, certreq, ...announceLookup(sa))
   sa.init = { request: received.bytes, response: new Uint8Array(), ni: Nonce.nonce, nr }
   deriveKeys(sa, selected, shared)
   learn(sa, N)
@@ -427,6 +428,7 @@ function learn(sa: IkeSa, notifies: readonly NPayload[]): void {
       Array.from({ length: hashes.length >> 1 }, (_, i) => ((hashes[2 * i] ?? 0) << 8) | (hashes[2 * i + 1] ?? 0)),
     natTraversal: false,
     multipleAuth: has(notifies, NOTIFY.MULTIPLE_AUTH_SUPPORTED),
+    certificateLookup: has(notifies, NOTIFY.HTTP_CERT_LOOKUP_SUPPORTED),
     redirect: sa.role === 'responder' && supportsRedirect(notifies),
   }
   if (sa.role === 'responder') noteRedirected(sa, notifies)

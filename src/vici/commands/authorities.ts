@@ -32,7 +32,7 @@ const authorityKeys: KeyTable<AuthorityDraft> = {
   handle: field('handle', (text) => text, { syntax: 'token handle', default: '', support: 'refused' }),
   slot: ignored((text) => text, { syntax: 'number', default: '', support: 'refused' }),
   module: ignored((text) => text, { syntax: 'name', default: '', support: 'refused' }),
-  cert_uri_base: field('certUriBase', (text) => text, { syntax: 'URI', default: '', support: 'kept' }),
+  cert_uri_base: field('certUriBase', (text) => text, { syntax: 'URI', default: '' }),
   crl_uris: items((draft, bytes) => void draft.crlUris.push(textOf(bytes)), {
     syntax: 'URI',
     default: '',

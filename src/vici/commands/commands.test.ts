@@ -401,3 +401,15 @@ test('redirect in a core without IKE SAs matches none', async () => {
   const answer = inCore(core, asked, () => {})
   assert.deepEqual(answer, { kind: 'matched', matches: 0, done: 0, message: 'no matching SAs to redirect found' })
 })
+
+test('cert_uri_base goes to the core with its authority', async () => {
+  const { daemon, run } = setup()
+  await run('load-authority', section('good', [value('cacert', ca), value('cert_uri_base', 'http://certs.lab/')]))
+  const { certUriBases } = daemon.credentials.credentials()
+  assert.deepEqual(
+    certUriBases?.map(({ authority, base }) => [authority.subjectText, base]),
+    [[caName, 'http://certs.lab/']],
+  )
+  await run('unload-authority', value('name', 'good'))
+  assert.deepEqual(daemon.credentials.credentials().certUriBases, [])
+})
