@@ -41,6 +41,8 @@ export interface End {
   readonly settings?: readonly string[]
   readonly connections?: readonly string[]
   readonly pools?: readonly string[]
+  /** Further secrets. */
+  readonly secrets?: readonly string[]
   /** Lines for the section `charon` of strongswan.conf. */
   readonly daemon?: readonly string[]
 }

@@ -8,6 +8,7 @@ import { scenarios } from '../scenarios/all.ts'
 import { proveOwnClient } from './own-client.ts'
 import type { PeerName } from './peers/peer.ts'
 import { proveRefusal, proveTunnel } from './proofs.ts'
+import { proveRedirect } from './redirect.ts'
 import { proveRoaming } from './roaming.ts'
 import type { Scenario } from './scenario.ts'
 import { onStage, type Stage } from './stage.ts'
@@ -65,6 +66,8 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveVirtualIps(stage)
     case 'roams':
       return proveRoaming(stage, expect.change)
+    case 'redirected':
+      return proveRedirect(stage, expect.when)
     case 'own-client':
       return proveOwnClient(stage)
     case 'test-file':

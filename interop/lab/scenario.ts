@@ -42,6 +42,8 @@ export type Expectation =
   | { readonly kind: 'virtual-ips' }
   /** Somebody moves, and the Child SA stays the same. */
   | { readonly kind: 'roams'; readonly change: Change }
+  /** The responder sends the initiator to another address of its own (lab/redirect.ts). */
+  | { readonly kind: 'redirected'; readonly when: 'established' | 'begun' }
   /** Our own client, `sallyport`, drives the daemon on moon. */
   | { readonly kind: 'own-client' }
   /** A test file of ours that needs a kernel with ESP, without any daemon. */

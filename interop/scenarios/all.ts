@@ -6,8 +6,10 @@ import { negotiation } from './negotiation.ts'
 import { network } from './network.ts'
 import { pooled } from './pools.ts'
 import { quantum } from './quantum.ts'
+import { redirected } from './redirect.ts'
 import { refused } from './refused.ts'
 import { roaming } from './roaming.ts'
+import { rounds } from './rounds.ts'
 import { surface } from './surface.ts'
 
 export const scenarios: readonly Scenario[] = [
@@ -15,6 +17,8 @@ export const scenarios: readonly Scenario[] = [
   ...network,
   ...negotiation,
   ...refused,
+  ...redirected,
+  ...rounds,
   ...pooled,
   ...roaming,
   ...surface,

@@ -138,17 +138,17 @@ function* goElsewhere(sa: IkeSa, gateway: Gateway): Script<void> {
 
 // --- as gateway ---------------------------------------------------------------------------------------------------
 
-/** Where the client of an IKE_SA_INIT request has to go, by the settings; undefined: it may stay. */
-export function redirectAtInit(core: Core, notifies: readonly NPayload[]): Gateway | undefined {
+/** Where the client of an IKE_SA_INIT request to `address` has to go, by the settings; undefined: it may stay. */
+export function redirectAtInit(core: Core, notifies: readonly NPayload[], address: string): Gateway | undefined {
   if (core.settings.redirectExchange !== 'init' || !supportsRedirect(notifies)) return undefined
-  const gateway = gatewayWhenFull(core, core.sas.size)
+  const gateway = gatewayWhenFull(core, core.sas.size, address)
   return gateway && cameFrom(notifies) === formatGateway(gateway) ? undefined : gateway
 }
 
 /** The same for a client that is authenticated. */
-export function redirectAtAuth({ core, peer }: IkeSa): Gateway | undefined {
+export function redirectAtAuth({ core, peer, local }: IkeSa): Gateway | undefined {
   if (core.settings.redirectExchange !== 'auth' || !peer.redirect) return undefined
-  return gatewayWhenFull(core, core.sas.size - 1)
+  return gatewayWhenFull(core, core.sas.size - 1, local.address)
 }
 
 /** Whether the initiator can be redirected: it says so, or has been. */
@@ -210,8 +210,11 @@ export function selectsForRedirect(
   return sa.remoteId !== undefined && matchIdentity(sa.remoteId, peerId, sa.core.settings.rdnMatching) > 0
 }
 
-function gatewayWhenFull({ settings }: Core, ikeSas: number): Gateway | undefined {
-  return ikeSas >= settings.redirectAbove ? settings.redirectGateway : undefined
+/** Who has come to where clients are sent stays: several gateways may have the same settings. */
+function gatewayWhenFull({ settings }: Core, ikeSas: number, address: string): Gateway | undefined {
+  const { redirectAbove, redirectGateway } = settings
+  if (ikeSas < redirectAbove || redirectGateway === undefined) return undefined
+  return formatGateway(redirectGateway) === address ? undefined : redirectGateway
 }
 
 /** Not authenticated, and only used not to send a client back at once. */

@@ -207,6 +207,15 @@ test('a client is not sent back to where it comes from', () => {
   isWith(client, other, ['one'])
 })
 
+for (const exchange of ['init', 'auth'] as const) {
+  test(`all gateways have the same settings: who is where clients are sent stays: ${exchange}`, () => {
+    const same = { redirectGateway: there, redirectExchange: exchange }
+    const { mesh, client, other } = net({ gateways: [same, same, same] })
+    assert.equal(initiate(mesh, client), 'done')
+    isWith(client, other, ['one'])
+  })
+}
+
 test('the other gateway is not there: with keyingtries = 0 the client comes back to the first one', () => {
   const { mesh, client } = net({
     gateways: [{ redirectGateway: { kind: 'address', address: '192.0.2.99' } }],

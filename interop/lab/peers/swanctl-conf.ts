@@ -72,6 +72,9 @@ export function swanctlConf({ host, other, connection, end, initiates, own }: Si
 pools {
   ${(end.pools ?? []).join('\n  ')}
 }
+secrets {
+  ${(end.secrets ?? []).join('\n  ')}
+}
 ${
   auth === 'psk'
     ? `secrets {

@@ -195,7 +195,7 @@ export function admit(core: Core, header: Header, bytes: Uint8Array, local: Endp
   const { SA, KE, Nonce, N } = payloads
 
   // Before the limits, and before cookies: it costs nothing, and is what a gateway that is full has to say.
-  const elsewhere = core.settings.initiatorOnly ? undefined : redirectAtInit(core, N)
+  const elsewhere = core.settings.initiatorOnly ? undefined : redirectAtInit(core, N, local.address)
   if (elsewhere !== undefined && core.connections.matching(local, remote).length > 0) {
     core.log('IKE', 1, `redirecting client ${remote.address} to ${formatGateway(elsewhere)}`)
     return refuse(NOTIFY.REDIRECT, redirectNotify(elsewhere, Nonce.nonce).data)
