@@ -19,7 +19,7 @@
  */
 import type { AddressPattern } from '../config/connection.ts'
 import { type IdentityPattern, matchIdentity } from '../pki/identity.ts'
-import { parseAddress } from '../wire/address.ts'
+import { familyOf, parseAddress } from '../wire/address.ts'
 import { DecodeError } from '../wire/errors.ts'
 import { EXCHANGE, NOTIFY } from '../wire/numbers.ts'
 import type { NPayload } from '../wire/payloads/index.ts'
@@ -231,7 +231,7 @@ function cameFrom(notifies: readonly NPayload[]): string | undefined {
 function isWithin(address: string, pattern: AddressPattern): boolean {
   switch (pattern.kind) {
     case 'any':
-      return true
+      return pattern.family === undefined || pattern.family === familyOf(address)
     case 'host':
       return pattern.address === address
     case 'name':

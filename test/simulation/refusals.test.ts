@@ -94,14 +94,38 @@ scenario('a pre-shared key that is for somebody else', () => {
   saidToPeer(world.right, 'IKE_AUTH response 1 [ N(AUTH_FAILED) ]')
 })
 
-/** Right has the wrong secret for left's check only: left tells right with a DELETE, for right believes it is up. */
-scenario('the responder cannot prove itself', () => {
-  const world = inVain({
+/**
+ * RFC 7296 §2.21.2: right has the wrong secret for left's check only, and believes that the IKE SA is up. Left tells it in an
+ * exchange of its own.
+ *
+ *    |-- IKE_AUTH request 1 [ IDi CERT … AUTH SA TSi TSr … ] ---------->|
+ *    |<---------------- IKE_AUTH response 1 [ IDr AUTH SA TSi TSr … ] --|
+ *    |-- INFORMATIONAL request 2 [ N(AUTH_FAILED) ] ------------------->|
+ *    |<---------------------------- INFORMATIONAL response 2 [ ] -------|
+ */
+function cannotProve(lost: 'nothing' | 'the request' | 'the response'): void {
+  const world = pair({
     left: { auth: 'p256' },
     right: { auth: 'psk', credentials: credentialsFor('right', 'psk', 'not the secret') },
   })
+  const answer = world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.deliver(4)
+  assert.equal(onlySa(world.right).children.length, 1)
+  if (lost === 'the response') world.deliver()
+  if (lost !== 'nothing') world.lose()
+  // Right is gone with its answer: nobody gives another one.
+  world.wait(lost === 'the response' ? 170 : 5)
+  failed(answer(), /failed/)
   logged(world.left, 'MAC mismatched')
-})
+  saidToPeer(world.left, 'INFORMATIONAL request 2 [ N(AUTH_FAILED) ]')
+  saidToPeer(world.right, 'INFORMATIONAL response 2 [ ]')
+  logged(world.right, 'received AUTHENTICATION_FAILED notify error')
+  nothingLeaks(world)
+}
+
+scenario('the responder cannot prove itself', () => cannotProve('nothing'))
+scenario('the responder cannot prove itself, and what it is told is lost', () => cannotProve('the request'))
+scenario('the responder cannot prove itself, and its answer to that is lost', () => cannotProve('the response'))
 
 scenario('no pre-shared key', () => {
   const world = inVain({ left: { credentials: { ...credentialsFor('left', 'psk'), secrets: [] } } })
