@@ -4,7 +4,7 @@
  *   HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, [CP,] SAi2, TSi, TSr}  -->
  *                      <--  HDR, SK {IDr, [CERT,] AUTH, [CP,] SAr2, TSi, TSr}
  *
- * When only the Child SA is refused the IKE SA stays:
+ * Several rounds of it are in auth/rounds.ts. When only the Child SA is refused the IKE SA stays:
  *
  *                      <--  HDR, SK {IDr, [CERT,] AUTH, N(TS_UNACCEPTABLE)}
  *
@@ -13,55 +13,42 @@
  *   HDR, SK {N(AUTHENTICATION_FAILED)}  -->
  *                      <--  HDR, SK {}
  */
-import type { Connection } from '../../config/connection.ts'
 import { KernelError } from '../../kernel/operations.ts'
-import { formatIdentity, hasWildcards, type Identity } from '../../pki/identity.ts'
-import { EXCHANGE, NOTIFY, nameOf, TRANSFORM_TYPE } from '../../wire/numbers.ts'
+import { formatIdentity } from '../../pki/identity.ts'
+import { EXCHANGE, NOTIFY, nameOf } from '../../wire/numbers.ts'
 import type { NPayload, Payload } from '../../wire/payloads/index.ts'
 import { formatGateway, type Gateway } from '../../wire/redirect.ts'
 import { shape } from '../../wire/shape.ts'
-import {
-  authenticationFailed,
-  identification,
-  identityOfPayload,
-  ourIdentity,
-  prove,
-  type Shown,
-} from '../auth/auth.ts'
+import { identification, identityOfPayload, ourIdentity, prove } from '../auth/auth.ts'
 import { announceLookup, lookUpCertificates } from '../auth/hash-and-url.ts'
-import { acceptPpk, forgetUnused, ppkAnswer, provePpk } from '../auth/ppk.ts'
+import { provePpk } from '../auth/ppk.ts'
 import {
-  acceptRound,
   announceMultipleAuth,
   anotherFollows,
   type Choice,
   hasRound,
-  hasSeveralRounds,
-  nextConnection,
   showRound,
   soughtIdentity,
   verifyRound,
 } from '../auth/rounds.ts'
+import { authenticate, failed, furtherRounds, possibleConnections } from '../auth/selection.ts'
 import { certificateRequest, readCertificateRequests } from '../auth/signature.ts'
 import { proposalsOf } from '../child-choice.ts'
 import { announceUp, conclude, draft, grant } from '../child-negotiation.ts'
 import type { ChildPlan } from '../child-plan.ts'
-import { fitting } from '../connections.ts'
-import { assert, ExchangeTimeout, LocalFailure, PeerRefused, Refusal } from '../errors.ts'
+import { assert, ExchangeTimeout, PeerRefused, Refusal } from '../errors.ts'
 import { announceEstablished } from '../established.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { refuseCritical } from '../messages.ts'
 import { announceMobike, learnMobike } from '../mobike.ts'
 import { errorIn, has, notify } from '../notifies.ts'
-import { select, transformOf } from '../proposals.ts'
 import { authLifetime, receiveAuthLifetime } from '../reauthentication.ts'
 import { awaitLeaving, redirectAtAuth, redirectIn, redirectNotify } from '../redirect.ts'
 import { reserveSpi } from '../reserved-spi.ts'
-import { type Received, reply, request, type Script } from '../script.ts'
+import { type Received, request, type Script } from '../script.ts'
 import { enforceUniqueness, isFirstContact } from '../uniqueness.ts'
 import { giveAddresses, requestAddresses, requireAddresses, takeAddresses } from '../virtual-ips.ts'
 import { deleteChild } from './delete.ts'
-import { selectionRules } from './ike-sa-init.ts'
 
 const requestShape = shape({
   IDi: 'one',
@@ -75,8 +62,6 @@ const requestShape = shape({
   TSr: 'optional',
   N: 'many',
 })
-/** A request with a round after the first, or with nothing when the initiator has shown all. */
-const laterShape = shape({ IDi: 'optional', CERT: 'many', AUTH: 'optional', N: 'many' })
 const responseShape = shape({
   IDr: 'optional',
   CERT: 'many',
@@ -280,129 +265,6 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     core.alert('keep-on-child-sa-failure', sa)
     return [...payloads, notify(type), ...mobike]
   }
-}
-
-/**
- * As responder: the connections that the identities fit, the best one first.
- * @throws Refusal AUTHENTICATION_FAILED
- */
-function possibleConnections(sa: IkeSa, peerId: Identity, idr: Identity | undefined): Connection[] {
-  const { core, candidates } = sa
-  const possible = fitting(candidates, idr, peerId, core.settings.rdnMatching).filter((connection) =>
-    couldHaveSelected(sa, connection.proposals),
-  )
-  if (possible.length > 0) return possible
-  const names = candidates.map(({ name }) => name).join(', ') || 'none'
-  throw failed(
-    sa,
-    `no matching peer config found for '${formatIdentity(peerId)}' (connections with these addresses: ${names})`,
-  )
-}
-
-/**
- * Selects a connection and verifies the first round of the peer against it; the next one that is possible is tried when
- * the peer authenticated in a way that the first does not want. Comes back with the first round of our own.
- * @throws Refusal AUTHENTICATION_FAILED
- */
-function* authenticate(
-  sa: IkeSa,
-  choice: Choice,
-  idr: Identity | undefined,
-  peer: Shown,
-  another: boolean,
-  notifies: readonly NPayload[],
-): Script<readonly Payload[]> {
-  const { core, keys } = sa
-  assert(keys, 'IKE_AUTH comes after IKE_SA_INIT')
-  using unused = new DisposableStack()
-  unused.defer(() => forgetUnused(sa, keys))
-  sa.connection = choice.others.shift()
-  core.log('CFG', 1, `selected peer config '${sa.connection?.name}'`, sa)
-  for (;;) {
-    const { connection } = sa
-    const ours = connection?.local[0]
-    // What the initiator asks for as IDr is only a wish; we are who the connection says (RFC 7296 §2.15).
-    sa.localId =
-      ours?.id === undefined && idr !== undefined && !hasWildcards(idr) && ours?.certificates.length === 0
-        ? idr
-        : ourIdentity(sa, ours)
-    try {
-      if (connection !== undefined && hasSeveralRounds(connection) && !severalPossible(sa)) {
-        throw authenticationFailed(
-          `selected peer config '${connection.name}' unacceptable: it has several authentication rounds, which ${sa.peer.multipleAuth ? 'charon.multiple_authentication = no does not allow' : 'the peer does not support'}`,
-        )
-      }
-      const shown = { ...peer, auth: acceptPpk(sa, keys, notifies, peer.auth) }
-      yield* verifyRound(sa, 0, shown, another)
-      choice.rounds.push({ shown, another })
-      break
-    } catch (error) {
-      if (!(error instanceof Refusal) || !nextConnection(sa, choice, error)) throw error
-    }
-  }
-  sa.remoteId = peer.id
-  const { localId } = sa
-  const proof = yield* orFail(sa, () => prove(sa, sa.connection?.local[0], peer.id))
-  const identity: Payload = { type: 'IDr', ...identification(localId) }
-  return [identity, ...proof.certificates, proof.auth, ...ppkAnswer(sa), ...anotherFollows(sa, 0)]
-}
-
-/** Both have said that they can do several rounds. */
-function severalPossible({ core, peer }: IkeSa): boolean {
-  return core.settings.multipleAuthentication && peer.multipleAuth
-}
-
-/** As responder: the rounds after the first. Comes back with what is left to say of ourselves in the last answer. */
-function* furtherRounds(
-  sa: IkeSa,
-  choice: Choice,
-  first: Received,
-  ours: readonly Payload[],
-): Script<{ readonly path: Received['path']; readonly payloads: readonly Payload[] }> {
-  let received = first
-  let payloads = ours
-  for (let round = 0; ; round++) {
-    const { connection } = sa
-    const done = !hasRound(connection?.local, round + 1) && !hasRound(connection?.remote, round + 1)
-    if (done) return { path: received.path, payloads }
-    received = yield* reply(payloads)
-    refuseCritical(received.payloads)
-    const { IDi, CERT, AUTH, N } = laterShape(received.payloads)
-    if (hasRound(connection?.remote, round + 1)) {
-      if (IDi === undefined || AUTH === undefined)
-        throw failed(sa, 'the authentication round that was announced did not come')
-      const certificates = yield* lookUpCertificates(sa, CERT, AUTH)
-      const shown = { id: identityOfPayload(IDi), certificates, auth: AUTH }
-      yield* acceptRound(sa, choice, shown, has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS))
-    }
-    payloads = yield* orFail(sa, () => showRound(sa, round + 1))
-  }
-}
-
-/** What we lack is nothing that the peer has to know more about than that it failed. */
-function* orFail<T>(sa: IkeSa, script: () => Script<T>): Script<T> {
-  try {
-    return yield* script()
-  } catch (error) {
-    if (error instanceof LocalFailure) throw failed(sa, error.message)
-    throw error
-  }
-}
-
-/** The IKE proposal was chosen before the connection: the connection must allow it as well. */
-function couldHaveSelected(sa: IkeSa, proposals: Parameters<typeof select>[0]): boolean {
-  const { selected } = sa
-  assert(selected, 'a proposal is selected')
-  const received = [{ number: 1, protocol: 1, spi: new Uint8Array(), transforms: selected.transforms }]
-  const again = select(proposals, received, selectionRules(sa.core))
-  return (
-    again !== undefined && transformOf(again, TRANSFORM_TYPE.KE)?.id === transformOf(selected, TRANSFORM_TYPE.KE)?.id
-  )
-}
-
-function failed(sa: IkeSa, message: string): Refusal {
-  sa.core.alert('peer-auth-failed', sa)
-  return new Refusal(NOTIFY.AUTHENTICATION_FAILED, message, { endsSa: true })
 }
 
 /** An INFORMATIONAL with one error notify; whether it is answered does not matter any more. */
