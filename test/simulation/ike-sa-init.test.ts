@@ -139,6 +139,13 @@ scenario('a cookie, then another group', () => {
   world.wait(5)
   saidToPeer(world.right, 'N(COOKIE)')
   saidToPeer(world.right, 'N(INVAL_KE)')
+  // The first one was lost.
+  const plain = 'IKE_SA_INIT request 0 [ SA KE'
+  const withCookie = 'IKE_SA_INIT request 0 [ N(COOKIE) SA KE'
+  assert.deepEqual(
+    world.left.sent.flatMap(({ label }) => /^IKE_SA_INIT request 0 \[ (?:N\(COOKIE\) )?SA KE/.exec(label)?.[0] ?? []),
+    [plain, plain, withCookie, withCookie],
+  )
   assert.equal(onlySa(world.left).state, 'ESTABLISHED')
   world.wait(40)
   sameSingleChild(world)
@@ -148,7 +155,7 @@ scenario('a cookie, then another group', () => {
  * A responder that does not take its cookie for the other group as well (RFC 7296 §2.6.1) asks for another one.
  *
  *    |-- IKE_SA_INIT request 0 [ N(COOKIE) SA KE' No … ] ------>|
- *    |<---------------- IKE_SA_INIT response 0 [ N(COOKIE') ] --|   whose secret has changed twice
+ *    |<---------------- IKE_SA_INIT response 0 [ N(COOKIE') ] --|   it has restarted
  *    |-- IKE_SA_INIT request 0 [ N(COOKIE') SA KE' No … ] ----->|
  */
 scenario('a cookie, then another group, then another cookie', () => {

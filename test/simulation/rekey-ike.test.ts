@@ -183,6 +183,20 @@ for (const side of ['left', 'right'] as const) {
     assert.ok(deletions.length >= 3)
   })
 
+  /** RFC 7296 §2.8.1: so that two ends with the same configuration do not always begin at once. */
+  scenario(`${side} rekeys the IKE SA at a time that is drawn`, () => {
+    const times = new Set<number>()
+    for (let seed = 1; seed <= 8; seed++) {
+      const world = established({ seed, [side]: { connection: { rekeySeconds: 1000, randSeconds: 100 } } })
+      world.wait(899)
+      let seconds = 899
+      for (; eventsOf(world.host(side), 'ike-rekey').length === 0; seconds++) world.wait(1)
+      assert.ok(seconds > 899 && seconds <= 1001, `after ${seconds} s`)
+      times.add(seconds)
+    }
+    assert.ok(times.size > 3, `${[...times]}`)
+  })
+
   scenario(`the IKE SA of ${side} reaches its rekey time`, () => {
     const world = established({ [side]: { connection: { rekeySeconds: 100, randSeconds: 1 } } })
     world.wait(102)
