@@ -33,8 +33,9 @@ export function refusalFor(error: Error, exchange: number): RefusedRequest {
     return { payloads: [notify(NOTIFY.INVALID_SYNTAX)], endsSa: true, message: `invalid syntax: ${error.message}` }
   }
   if (error instanceof InvalidPublicValue) {
-    // RFC 6989 §2.5: INVALID_SYNTAX, and the IKE SA goes at once.
-    return { payloads: [notify(NOTIFY.INVALID_SYNTAX)], endsSa: true, message: error.message }
+    // RFC 6989 §2.5: the IKE SA goes at once. INVALID_SYNTAX is for messages that are protected (RFC 7296 §3.10.1).
+    const payloads = exchange === EXCHANGE.IKE_SA_INIT ? undefined : [notify(NOTIFY.INVALID_SYNTAX)]
+    return { payloads, endsSa: true, message: error.message }
   }
   if (error instanceof KernelError) {
     return { payloads: [notify(NOTIFY.TEMPORARY_FAILURE)], endsSa: beginning, message: error.message }
