@@ -1,5 +1,7 @@
 /** Our own work on one IKE SA: what waits for its turn, what is under way, and what may be under way together. */
+import { InvalidPublicValue } from '../crypto/errors.ts'
 import { Defect } from './errors.ts'
+import { closeIkeSa } from './exchanges/delete.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { type Performer, Process } from './runner.ts'
 import type { Script } from './script.ts'
@@ -103,6 +105,7 @@ export class Tasks {
       if (outcome.kind === 'failed') {
         if (isOurMistake(outcome.error)) core.defect(outcome.error, this.#sa)
         task.failed(outcome.error, this.#sa)
+        if (outcome.error instanceof InvalidPublicValue) this.#distrust()
       } else {
         task.done?.()
       }
@@ -115,6 +118,13 @@ export class Tasks {
   /** What those under way wait for fails with `error`. */
   interrupt(error: Error): void {
     for (const process of [...this.#active.values()]) process.interrupt(error)
+  }
+
+  /** RFC 6989 §2.5: a peer whose public value cannot be is faulty or malicious. */
+  #distrust(): void {
+    if (this.#sa.destroyed || this.#sa.establishedAtMs === undefined) return
+    this.cancelQueued()
+    this.enqueue({ names: ['IKE_DELETE'], script: closeIkeSa, failed: (_error, sa) => sa.destroy() })
   }
 
   /** Takes back all work that has not begun. */

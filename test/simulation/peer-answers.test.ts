@@ -50,6 +50,35 @@ function offered(peer: BareInitiator): Uint8Array {
   return proposal.spi
 }
 
+/** RFC 6989 §2.5: whoever sends it is faulty or malicious. The peer believes that the Child SA is there. */
+for (const what of ['child', 'IKE SA'] as const) {
+  scenario(`an answer with a public value that cannot be ends the IKE SA: ${what}`, () => {
+    const { world, peer } = up({ ike: [ikeProposal([KE.CURVE_25519, KE.ECP_256])], esp: [espWith(KE.ECP_256)] })
+    if (what === 'child') world.right.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+    else rekey(world.right, 'IKE SA')
+    world.finishJobs()
+    const { payloads } = peer.asked()
+    const [offer] = the('SA', payloads).proposals
+    assert.ok(offer)
+    const { method, data } = the('KE', payloads)
+    const transforms = offer.transforms.filter(({ type, id }) => type !== TRANSFORM_TYPE.KE || id === method)
+    const one = { ...offer, spi: what === 'child' ? spi : new Uint8Array(8).fill(5), transforms }
+    const chosen: Payload[] = [{ type: 'SA', proposals: [one] }, nonce]
+    // Not a point of P-256; the neutral element of X25519.
+    const wrong = new Uint8Array(data.length).fill(method === KE.ECP_256 ? 0xff : 0)
+    const rest = what === 'child' ? selectors('10.2.0.0/16', '10.1.0.0/16') : []
+    peer.answer([...chosen, { type: 'KE', method, data: wrong }, ...rest])
+    world.finishJobs()
+    const { exchange, payloads: last } = peer.asked()
+    assert.deepEqual([exchange, names(last)], [EXCHANGE.INFORMATIONAL, ['D']])
+    assert.equal(the('D', last).protocol, PROTOCOL.IKE)
+    peer.answer([])
+    world.finishJobs()
+    assert.deepEqual(world.right.sas(), [])
+    assert.deepEqual(world.right.kernel.states, [])
+  })
+}
+
 // --- what is asked ----------------------------------------------------------------------------------------------
 
 /** §3.3: proposals count from 1, have our inbound SPI, and are as they were configured. */
