@@ -18,6 +18,7 @@ import { exchanges, failed, logged, nothingLeaks, notLogged, onlySa, saidToPeer,
 import { connectionOf, established, type PairOptions, pair } from './pair.ts'
 import { hasSecondRound, machineAndUser, userOf } from './rounds.ts'
 import { scenario } from './scenario.ts'
+import { roadWarrior } from './virtual-ip.ts'
 import type { World } from './world.ts'
 
 function inVain(options: PairOptions): World {
@@ -79,6 +80,17 @@ scenario('what is not authentication is asked for first and answered last', () =
   assert.equal(two, 'IKE_AUTH request 2 [ IDi CERT IDr AUTH ]'.replace('IDr ', two.includes('IDr') ? 'IDr ' : ''))
   assert.match(answerOne, /^IKE_AUTH response 1 \[ IDr AUTH \]$/)
   assert.match(answerTwo, /^IKE_AUTH response 2 \[ SA TSi TSr N\(MOBIKE_SUP\)/)
+})
+
+/** RFC 7296 §2.19: the configuration payload is in the messages that have the SA payloads, and nowhere else. */
+scenario('an address is asked for in the first request, and given in the last answer', () => {
+  const world = established(roadWarrior(machineAndUser('left', 'psk', 'p256')))
+  assert.deepEqual(onlySa(world.left).localVips, ['10.77.0.1'])
+  const said = world.hosts.flatMap(({ sent }) => sent.map(({ label }) => label)).filter((l) => l.startsWith('IKE_AUTH'))
+  assert.equal(said.length, 4)
+  for (const label of said) assert.equal(/ CPR[QP]\(/.test(label), label.includes(' SA '), label)
+  assert.match(said[0] ?? '', / CPRQ\(.* SA /)
+  assert.match(said[3] ?? '', / CPRP\(.* SA /)
 })
 
 /**
