@@ -20,7 +20,7 @@ import { openLog } from './log/logger.ts'
 import { Loop } from './loop.ts'
 import { openIkeSockets } from './net/ike-sockets.ts'
 import { Resolver } from './net/resolver.ts'
-import { notifySystemd } from './net/systemd.ts'
+import { keepWatchdogQuiet, notifySystemd } from './net/systemd.ts'
 import { runScripts } from './scripts/daemon-scripts.ts'
 import { UpdownScripts } from './scripts/updown.ts'
 import type { Daemon } from './vici/daemon.ts'
@@ -137,6 +137,7 @@ async function start(): Promise<void> {
   log.flush()
   void runScripts('start', settings.startScripts, (entry) => loop.log(entry))
   notifySystemd(`STATUS=charon-systemd running, Sallyport ${version}\nREADY=1`)
+  keepWatchdogQuiet()
 
   let stopping = false
   const stop = async (): Promise<void> => {

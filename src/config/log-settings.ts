@@ -34,7 +34,7 @@ export interface SyslogSettings {
   readonly identifier?: string
 }
 
-/** The daemon's own lines, JSON by pino: on standard error, where systemd takes them to the journal. */
+/** Entries with charon's fields when systemd started us, else the daemon's own lines, JSON by pino, on standard error. */
 export interface JournalSettings {
   readonly kind: 'journal'
   readonly levels: LogLevels

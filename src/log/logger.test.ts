@@ -141,16 +141,73 @@ test('a logger that cannot be opened is reported to the others', async () => {
   const { written, open } = memory()
   const log = openLog(
     {
-      loggers: [
-        file('/nowhere/x'),
-        file('a'),
-        { kind: 'syslog', facility: 'auth', levels: { default: 0, groups: {} }, ikeName: false, logLevel: false },
-      ],
+      loggers: [file('/nowhere/x'), file('a')],
     },
     { open: (path, options) => (path.startsWith('/') ? openDestination(path, options) : open(path)) },
   )
   await log.close()
-  assert.match(written.get('a') ?? '', /cannot be opened: ENOENT.*\n.*syslog loggers are not supported/)
+  assert.match(written.get('a') ?? '', /cannot be opened: ENOENT/)
+})
+
+/** Takes datagrams, as long as it wants to. */
+function reader() {
+  const got: string[] = []
+  let takes = true
+  const openSocket = () => ({
+    send: (bytes: Uint8Array) => {
+      if (takes) got.push(Buffer.from(bytes).toString('latin1'))
+      return takes ? undefined : 'EAGAIN'
+    },
+    close: () => {},
+  })
+  const take = (yes: boolean): void => {
+    takes = yes
+  }
+  return { got, openSocket, take }
+}
+
+test('syslog gets a line for each line, with facility, time, name and group', async () => {
+  const { got, openSocket, take } = reader()
+  const levels = { default: 1, groups: {} }
+  const now = () => new Date(2026, 10, 1, 6, 7, 8).getTime()
+  const log = openLog(
+    {
+      loggers: [
+        { kind: 'syslog', facility: 'daemon', levels, ikeName: true, logLevel: false, identifier: 'ipsec' },
+        { kind: 'syslog', facility: 'auth', levels: { default: 0, groups: {} }, ikeName: false, logLevel: false },
+      ],
+    },
+    { openSocket, now },
+  )
+  log.write({ ...up, message: 'one\ntwo' })
+  log.write({ ...up, level: 1 })
+  take(false)
+  log.write({ ...up, level: 1, message: 'nobody reads this' })
+  take(true)
+  log.write({ ...up, level: 1, message: 'again' })
+  await log.close()
+  assert.deepEqual(got, [
+    '<30>Nov  1 06:07:08 ipsec: 00[IKE] <net|7> one',
+    '<30>Nov  1 06:07:08 ipsec: 00[IKE] <net|7> two',
+    '<86>Nov  1 06:07:08 charon-systemd: 00[IKE] one',
+    '<86>Nov  1 06:07:08 charon-systemd: 00[IKE] two',
+    '<30>Nov  1 06:07:08 ipsec: 00[IKE] <net|7> established',
+    '<30>Nov  1 06:07:08 ipsec: 00[IKE] <net|7> again (1 lines before this one were lost)',
+  ])
+})
+
+test("the journal gets the bare text, with charon's fields beside it", async () => {
+  const { got, openSocket } = reader()
+  const settings = { loggers: [{ kind: 'journal', levels: { default: 1, groups: {} } } as const] }
+  const log = openLog(settings, { openSocket, journal: true })
+  log.write(up)
+  log.write({ group: 'CFG', level: 1, severity: 'error', message: 'a\nb' })
+  await log.close()
+  const rest = 'SYSLOG_IDENTIFIER=charon-systemd\n'
+  assert.deepEqual(got, [
+    `MESSAGE=established\nPRIORITY=5\n${rest}GROUP=IKE\nLEVEL=0\nTHREAD=0\nIKE_SA_UNIQUE_ID=7\nIKE_SA_NAME=net\n`,
+    `MESSAGE\n\x03\0\0\0\0\0\0\0a\nb\nPRIORITY=3\n${rest}GROUP=CFG\nLEVEL=1\nTHREAD=0\n`,
+  ])
 })
 
 test('what is buffered is written when the process ends, whichever way', () => {

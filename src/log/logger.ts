@@ -4,6 +4,7 @@ import { type LogLevels, type LogSettings, logGroups } from '../config/log-setti
 import type { LogEntry, LogGroup } from '../ike/output.ts'
 import { type Destination, openDestination } from './destination.ts'
 import { textLines } from './layout.ts'
+import { openJournal, type openSocket, openSyslog, type SystemLog, underJournal } from './system-log.ts'
 
 export interface Log {
   write(entry: LogEntry): void
@@ -21,12 +22,16 @@ export interface LogOptions {
   readonly now?: () => number
   /** Opens what a logger writes to; for tests. */
   readonly open?: typeof openDestination
+  /** Opens the socket of the system's log; for tests. */
+  readonly openSocket?: typeof openSocket
+  /** Whether standard error is the journal. */
+  readonly journal?: boolean
 }
 
 /** One configured logger. */
 interface Sink {
   readonly levels: LogLevels
-  readonly destination: Destination
+  readonly destination: Pick<Destination, 'flush' | 'reopen' | 'close'>
   readonly write: (entry: LogEntry) => void
 }
 
@@ -34,14 +39,11 @@ interface Sink {
  * Opens the loggers. One that cannot be opened is reported to the others and left out: the daemon runs without it.
  */
 export function openLog(settings: LogSettings, options: LogOptions = {}): Log {
-  const { now = Date.now, open = openDestination } = options
   const sinks: Sink[] = []
   const complaints: string[] = []
   for (const logger of settings.loggers) {
     try {
-      const sink = openSink(logger, now, open)
-      if (sink === undefined) complaints.push('syslog loggers are not supported; use journal or filelog')
-      else sinks.push(sink)
+      sinks.push(openSink(logger, options))
     } catch (error) {
       complaints.push(`a logger cannot be opened: ${(error as Error).message}`)
     }
@@ -87,11 +89,11 @@ function levelOf({ levels }: Sink, group: LogGroup): number {
 
 function openSink(
   logger: LogSettings['loggers'][number],
-  now: () => number,
-  open: typeof openDestination,
-): Sink | undefined {
-  if (logger.kind === 'syslog') return undefined
+  { now = Date.now, open = openDestination, openSocket, journal = underJournal() }: LogOptions,
+): Sink {
+  if (logger.kind === 'syslog') return systemSink(logger.levels, openSyslog(logger, now, openSocket))
   if (logger.kind === 'journal') {
+    if (journal) return systemSink(logger.levels, openJournal(openSocket))
     const destination = open('stderr', { append: true, flushLine: false })
     return { levels: logger.levels, destination, write: jsonWriter(destination, now) }
   }
@@ -100,6 +102,11 @@ function openSink(
     ? (entry: LogEntry) => destination.write(`${charonJson(entry, now())}\n`)
     : (entry: LogEntry) => destination.write(textLines(entry, logger, now()))
   return { levels: logger.levels, destination, write }
+}
+
+/** Nothing is buffered, and there is no file to open again. */
+function systemSink(levels: LogLevels, { write, close }: SystemLog): Sink {
+  return { levels, write, destination: { flush: () => {}, reopen: () => {}, close } }
 }
 
 /**

@@ -19,7 +19,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'kernel/xfrm': ['wire', 'crypto', 'kernel', 'kernel/netlink'],
   'kernel/*': ['wire', 'crypto', 'net', 'kernel', 'kernel/netlink', 'kernel/xfrm'],
   net: ['wire', 'crypto', 'kernel', 'kernel/netlink', 'kernel/xfrm'],
-  log: ['config', 'ike boundary'],
+  log: ['config', 'net', 'ike boundary'],
   metrics: ['ike boundary'],
   scripts: ['config', 'ike boundary'],
   vici: ['wire', 'crypto', 'pki', 'config', 'kernel', 'ike boundary'],
