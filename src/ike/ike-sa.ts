@@ -336,9 +336,10 @@ export class IkeSa {
     this.#establishedListeners.push(listener)
   }
 
-  /** Calls `listener` when this SA is gone. */
+  /** Calls `listener` when this SA is gone: at once, if it is. */
   onDestroy(listener: () => void): void {
-    this.#destroyListeners.push(listener)
+    if (this.#destroyed) listener()
+    else this.#destroyListeners.push(listener)
   }
 
   /** Removes everything: scripts, timers, children, keys. The peer is not told. */

@@ -190,3 +190,18 @@ scenario('terminated while the kernel is at work', () => {
     nothingLeaks(world)
   }
 })
+
+/**
+ *    |-- CREATE_CHILD_SA request [ SA No KE ] --. .--|   both rekey the IKE SA; right answers, and has two,
+ *    |                                          .X.  |   of which one goes with the other
+ *    |<----- CREATE_CHILD_SA response [ SA No KE ] --|
+ *                                                    |   terminate --force
+ */
+scenario('a command that ends two IKE SAs, one of which goes with the other, has its answer', () => {
+  const world = established()
+  for (const host of world.hosts) host.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: false })
+  world.deliver() // left's request
+  const answer = terminate(world.right, 'IKE SA', true)
+  world.finishJobs()
+  assert.deepEqual(answer(), { kind: 'matched', matches: 2, done: 2 })
+})
