@@ -15,6 +15,8 @@ import { systemRandom } from './crypto/random.ts'
 import { selfTest } from './crypto/selftest.ts'
 import { Engine } from './ike/engine.ts'
 import type { LogEntry, LogGroup } from './ike/output.ts'
+import { openJournal } from './journal/file.ts'
+import { JournalingEngine } from './journal/journal.ts'
 import { openKernel } from './kernel/performer.ts'
 import { openLog } from './log/logger.ts'
 import { Loop } from './loop.ts'
@@ -34,16 +36,20 @@ const exitInitialisation = 66
 
 const help = `sallyportd ${version}: an IKEv2 daemon
 
-  sallyportd [--version] [--help]
+  sallyportd [--version] [--help] [--journal FILE]
 
-It takes no other options: strongswan.conf (STRONGSWAN_CONF, else /etc/strongswan.conf) has the settings of the daemon,
+--journal writes all that the core is given and does to FILE, so that it can be repeated: no keys, but all messages.
+
+strongswan.conf (STRONGSWAN_CONF, else /etc/strongswan.conf) has the settings of the daemon,
 swanctl.conf in SWANCTL_DIR (else /etc/swanctl) the connections. Control it with swanctl or sallyport.
 `
 
 await main()
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { version: { type: 'boolean' }, help: { type: 'boolean' } } })
+  const { values } = parseArgs({
+    options: { version: { type: 'boolean' }, help: { type: 'boolean' }, journal: { type: 'string' } },
+  })
   if (values.help) {
     process.stdout.write(help)
     return
@@ -53,7 +59,7 @@ async function main(): Promise<void> {
     return
   }
   try {
-    await start()
+    await start(values.journal)
   } catch (error) {
     process.stderr.write(`sallyportd: ${error instanceof Error ? error.message : String(error)}\n`)
     process.exit(exitInitialisation)
@@ -61,7 +67,7 @@ async function main(): Promise<void> {
 }
 
 /** Brings everything up; what fails here ends the process. */
-async function start(): Promise<void> {
+async function start(journal: string | undefined): Promise<void> {
   const startedMs = Date.now()
   const files = diskFiles()
   let settings = readDaemonSettings(strongswanConfPath(process.env), files)
@@ -94,7 +100,9 @@ async function start(): Promise<void> {
     portIke: sockets.portIke,
     portNatT: sockets.portNatT,
   })
-  const engine = new Engine({ random: systemRandom, settings: coreSettings() })
+  const core = { random: systemRandom, settings: coreSettings() }
+  const engine = journal === undefined ? new Engine(core) : new JournalingEngine(core, openJournal(journal))
+  if (journal !== undefined) early('DMN', `writing a journal of all messages to '${journal}'`, 'warn')
   const loop = new Loop(engine, {
     kernel,
     send: (datagram) => sockets.send(datagram),

@@ -3,6 +3,7 @@ import type { EncryptionAlgorithm } from './encryption.ts'
 import type { IntegrityAlgorithm } from './integrity.ts'
 import { type Prf, prfPlus } from './prf.ts'
 import { Secret } from './secret.ts'
+import { seen } from './seen.ts'
 
 /** The seven SK_* of RFC 7296 §2.14; with an AEAD `ai` and `ar` are empty and `ei`, `er` end with the salt. */
 export interface IkeKeys extends Disposable {
@@ -135,7 +136,11 @@ export function mixPpk(prf: Prf, keys: IkeKeys, ppk: Secret): IkeKeys {
 
 /** prf(SK_px, RestOfIDPayload), RFC 7296 §2.15: `idPayloadBody` is the ID payload without its generic header. */
 export function macedId(prf: Prf, skP: Secret, idPayloadBody: Uint8Array): Uint8Array {
-  return prf.compute(skP, idPayloadBody)
+  return seen(
+    'maced-id',
+    () => [idPayloadBody],
+    () => prf.compute(skP, idPayloadBody),
+  )
 }
 
 /**
@@ -162,15 +167,26 @@ export function intAuth(
   a: Uint8Array,
   p: Uint8Array,
 ): Uint8Array {
-  return prf.compute(skP, previous ?? new Uint8Array(0), a, p)
+  const data = [previous ?? new Uint8Array(0), a, p]
+  return seen(
+    'int-auth',
+    () => data,
+    () => prf.compute(skP, ...data),
+  )
 }
 
 const keyPad = new TextEncoder().encode('Key Pad for IKEv2')
 
 /** AUTH = prf(prf(Shared Secret, "Key Pad for IKEv2"), octets), RFC 7296 §2.15; an EAP MSK is a shared secret too. */
 export function pskAuth(prf: Prf, psk: Secret, octets: Uint8Array): Uint8Array {
-  using padded = Secret.of(prf.compute(psk, keyPad))
-  return prf.compute(padded, octets)
+  return seen(
+    'psk-auth',
+    () => [octets],
+    () => {
+      using padded = Secret.of(prf.compute(psk, keyPad))
+      return prf.compute(padded, octets)
+    },
+  )
 }
 
 /** Takes secrets from the front of `material`, each in its own memory; `wipe` at the end. */

@@ -5,6 +5,7 @@ import { IntegrityError } from './errors.ts'
 import { type IntegrityAlgorithm, verifyIcv } from './integrity.ts'
 import type { Random } from './random.ts'
 import type { Secret } from './secret.ts'
+import { seen } from './seen.ts'
 
 /** The algorithms that protect the messages of an IKE SA. */
 export interface Sealer {
@@ -52,7 +53,21 @@ export interface SealOptions {
  * RFC 7296 §3.14, RFC 5282 (AEAD), RFC 7383 §2.5. An AEAD authenticates what is before the IV as associated data;
  * otherwise the ICV covers everything before it.
  */
-export function seal({ suite, keyE, keyA, header, inner, fragment, iv }: SealOptions): Uint8Array {
+export function seal(options: SealOptions): Uint8Array {
+  return seen(
+    'seal',
+    () => sealedData(options),
+    () => sealWith(options),
+  )
+}
+
+function sealedData({ header, inner, fragment, iv }: SealOptions): readonly Uint8Array[] {
+  const { spiI, spiR, exchange, flags, messageId } = header
+  const numbers = Uint32Array.of(exchange, flags, messageId, inner.first, fragment?.number ?? 0, fragment?.total ?? 0)
+  return [spiI, spiR, new Uint8Array(numbers.buffer), iv, inner.bytes]
+}
+
+function sealWith({ suite, keyE, keyA, header, inner, fragment, iv }: SealOptions): Uint8Array {
   const { encr, integ } = suite
   const start = fragment === undefined ? 32 : 36
   const { padded, size } = layout(suite, inner.bytes.length, start)
@@ -94,7 +109,15 @@ export interface OpenOptions {
 }
 
 /** The inner payloads of a message, without padding. Throws `IntegrityError`, whatever is wrong. */
-export function open({ suite, keyE, keyA, message, start, fragment }: OpenOptions): Uint8Array {
+export function open(options: OpenOptions): Uint8Array {
+  return seen(
+    'open',
+    () => [options.message],
+    () => openWith(options),
+  )
+}
+
+function openWith({ suite, keyE, keyA, message, start, fragment }: OpenOptions): Uint8Array {
   const { encr, integ } = suite
   const iv = start + (fragment ? 8 : 4)
   const body = iv + encr.ivBytes

@@ -120,8 +120,14 @@ export function nothingLeft(host: Host): void {
   assert.deepEqual(kernel.routes, [], `routes of ${name}`)
   assert.deepEqual(kernel.addedAddresses, [], `addresses of ${name}`)
   assert.deepEqual(host.nameServers, [], `name servers of ${name}`)
-  assert.equal(host.engine.census.leases, 0, `leases in use of ${name}`)
   assert.equal(host.timerAt, undefined, `a timer of ${name}`)
+  const { drops: _, ...alive } = host.engine.census
+  assert.deepEqual(
+    Object.entries(alive).filter(([, count]) => count !== 0),
+    [],
+    `what is alive in the core of ${name}`,
+  )
+  assert.deepEqual(host.unanswered, [], `commands of ${name} without an answer`)
 }
 
 /** The messages that a host has sent, without their payloads: `IKE_AUTH request 1`. */

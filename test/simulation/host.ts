@@ -8,7 +8,8 @@ import type { Job, KernelJob } from '../../src/ike/job.ts'
 import type { NameServer } from '../../src/ike/name-servers.ts'
 import type { Answer, Event, LogEntry, Output, UpdownScript } from '../../src/ike/output.ts'
 import type { IkeSaView } from '../../src/ike/view.ts'
-import type { SaCrypto } from '../../src/kernel/operations.ts'
+import { JournalingEngine } from '../../src/journal/journal.ts'
+import type { SaCrypto, SaUsage } from '../../src/kernel/operations.ts'
 import { SimulatedKernel, type SimulatedKernelOptions } from '../../src/kernel/simulated/simulated-kernel.ts'
 import type { Endpoint } from '../../src/wire/endpoint.ts'
 import { performJob } from './perform-job.ts'
@@ -25,6 +26,8 @@ export interface HostOptions {
   readonly web?: ReadonlyMap<string, Uint8Array>
   /** Takes what the core sends. `label` says what it is. */
   readonly transmit: (local: Endpoint, remote: Endpoint, bytes: Uint8Array, label: string) => void
+  /** Takes the lines of a journal of the core; a restart begins a new one. */
+  readonly journal?: (line: string) => void
   /** Hears every log entry, for the drawing. */
   readonly note?: (entry: LogEntry) => void
 }
@@ -46,7 +49,12 @@ export class Host {
   nameServers: readonly NameServer[] = []
   /** The updown scripts that it has run, in order. */
   readonly scripts: UpdownScript[] = []
+  /** How far the calendar of the host is from its steady clock: the kernel tells times by the calendar. */
+  calendarMs = 0
+  /** Until then the host does nothing: stopped, or suspended (epoch milliseconds). */
+  stalledUntil = 0
   readonly #answers = new Map<number, Answer>()
+  readonly #unanswered = new Map<number, Command['kind']>()
   readonly #options: HostOptions
   readonly #random: Random
   readonly #labels = new Map<string, string>()
@@ -83,12 +91,15 @@ export class Host {
     this.#jobs = []
     this.#timerAt = undefined
     this.#answers.clear()
+    this.#unanswered.clear()
     this.#labels.clear()
   }
 
   #newEngine(seed: string): Engine {
     const { name, settings } = this.#options
     const random = this.#withNonces(seededRandom(Buffer.from(`${name} core ${seed}`)))
+    const { journal } = this.#options
+    if (journal !== undefined) return new JournalingEngine({ random, settings, strict: true }, journal)
     return new Engine({ random, settings, strict: true })
   }
 
@@ -102,6 +113,11 @@ export class Host {
     return this.#jobs
   }
 
+  /** The commands that have no answer yet. */
+  get unanswered(): readonly string[] {
+    return [...this.#unanswered.values()]
+  }
+
   /** When the core wants to be woken (epoch milliseconds). */
   get timerAt(): number | undefined {
     return this.#timerAt
@@ -110,8 +126,13 @@ export class Host {
   /** When the core or the kernel has something to do next. */
   get deadline(): number | undefined {
     const kernel = this.kernel.deadline
-    if (kernel === undefined || this.#timerAt === undefined) return kernel ?? this.#timerAt
-    return Math.min(kernel, this.#timerAt)
+    if (kernel === undefined && this.#timerAt === undefined) return undefined
+    const next = Math.min(kernel ?? Number.POSITIVE_INFINITY, this.#timerAt ?? Number.POSITIVE_INFINITY)
+    return Math.max(next, this.stalledUntil)
+  }
+
+  get stalled(): boolean {
+    return this.stalledUntil > this.#now
   }
 
   /** Gives the core one input and passes on what it puts out. */
@@ -141,6 +162,7 @@ export class Host {
           break
         case 'answer':
           this.#answers.set(output.command, output.answer)
+          this.#unanswered.delete(output.command)
           break
         case 'tracking':
           break
@@ -160,6 +182,7 @@ export class Host {
   /** Gives a command; the returned function says its answer once there is one. */
   command(command: Command): () => Answer | undefined {
     const id = ++this.#lastCommand
+    this.#unanswered.set(id, command.kind)
     this.handle({ kind: 'command', id, command })
     return () => this.#answers.get(id)
   }
@@ -229,12 +252,20 @@ export class Host {
     try {
       const value =
         job.kind === 'kernel'
-          ? this.kernel.perform(job.operation, this.#now)
+          ? this.#byCalendar(job, this.kernel.perform(job.operation, this.#now))
           : performJob(job, this.#random, this.#options.names ?? new Map(), this.#options.web ?? new Map())
       return { value }
     } catch (error) {
       return { error: error instanceof Error ? error : new Error(String(error)) }
     }
+  }
+
+  /** Linux notes the last use of a state by the calendar. */
+  #byCalendar({ operation }: KernelJob, result: unknown): unknown {
+    if (operation.kind !== 'query-sa' || result === undefined) return result
+    const usage = result as SaUsage // the operation says so
+    const { lastUsedMs } = usage
+    return lastUsedMs === undefined ? usage : { ...usage, lastUsedMs: lastUsedMs + this.calendarMs }
   }
 
   /** What the core said it generated; for a retransmission what it was called the first time. */

@@ -3,12 +3,14 @@ import assert from 'node:assert/strict'
 import type { ChildConfig, Connection } from '../../src/config/connection.ts'
 import { type CoreSettings, defaultCoreSettings } from '../../src/config/daemon-settings.ts'
 import type { Pool } from '../../src/config/pools.ts'
+import type { Packet } from '../../src/kernel/simulated/packet.ts'
 import { parseIdentity } from '../../src/pki/identity.ts'
+import type { Endpoint } from '../../src/wire/endpoint.ts'
 import { addresses, authRound, child, connection, defaultSecret, subnet } from './connection.ts'
 import { Draw } from './draw.ts'
 import { Host } from './host.ts'
-import { Network, noFaults } from './network.ts'
-import { epoch } from './world.ts'
+import { type Flight, type NatBox, Network, noFaults } from './network.ts'
+import { type Carried, epoch, nextOf } from './world.ts'
 
 export interface MeshOptions {
   readonly nodes: number
@@ -21,10 +23,18 @@ export interface MeshOptions {
   readonly settings?: (node: number) => Partial<CoreSettings>
   /** What every node's resolver knows. */
   readonly names?: ReadonlyMap<string, readonly string[]>
+  readonly nats?: readonly NatBox[]
 }
 
 export class Mesh {
   now: number = epoch
+  /** Called after every step. */
+  onStep: (() => void) | undefined
+  /** Called with every datagram that a node sends. */
+  onSend: ((from: Host, local: Endpoint, bytes: Uint8Array) => void) | undefined
+  /** What the nodes log, with who and when; the last lines of it. */
+  readonly story: string[] = []
+  #lastPacket = 0
   readonly hosts: readonly Host[]
   readonly net: Network
   readonly #draw: Draw
@@ -45,7 +55,14 @@ export class Mesh {
           settings: { ...defaultCoreSettings, ...options.settings?.(i) },
           ...(options.names && { names: options.names }),
           kernel: { addresses: [addressOf(i), `10.${i + 1}.0.1`] },
+          note: ({ level, message }) => {
+            if (level <= 1 && !/^(generating|parsed|sending packet|received packet)/.test(message)) {
+              this.note(nameOf(i), message)
+            }
+          },
           transmit: (local, remote, bytes, label) => {
+            this.note(nameOf(i), `--> ${remote.address} ${label}`)
+            this.onSend?.(this.#host(nameOf(i)), local, bytes)
             this.net.transmit(nameOf(i), local, remote, bytes, label, this.now)
           },
         }),
@@ -53,7 +70,7 @@ export class Mesh {
     this.net = new Network({
       hosts: this.hosts.map(({ name }) => name),
       addresses: (name) => this.#host(name).kernel.addresses,
-      nats: [],
+      nats: options.nats ?? [],
       draw: this.#draw,
     })
     for (let i = 0; i < nodes; i++) this.load(i)
@@ -76,6 +93,31 @@ export class Mesh {
   heal(): void {
     this.net.faults = noFaults
     this.net.partitioned = false
+    for (const host of this.hosts) {
+      host.kernel.forgive()
+      host.stalledUntil = Math.min(host.stalledUntil, this.now)
+    }
+  }
+
+  /** Adds a line to the story. */
+  note(who: string, what: string): void {
+    this.story.push(`${((this.now - epoch) / 1000).toFixed(3).padStart(9)} ${who} ${what}`)
+    if (this.story.length > longestStory) this.story.shift()
+  }
+
+  /** Sends a packet between nodes, through whatever is there to protect it. */
+  carry(from: Host, packet: Omit<Packet, 'id'>): Carried {
+    const id = ++this.#lastPacket
+    const sent = from.kernel.send({ ...packet, id }, this.now)
+    from.passKernelEvents()
+    if (sent.kind === 'dropped') return sent.counter
+    if (sent.kind === 'plain') return 'plain'
+    const carried = this.net.carry(sent.packet)
+    if (carried === undefined) return 'lost'
+    const to = this.#host(carried.host)
+    const received = to.kernel.receive(carried.packet, this.now)
+    to.passKernelEvents()
+    return received.kind === 'dropped' ? received.counter : 'protected'
   }
 
   /** Lets time pass; everything that is due happens in the order that the seed draws. */
@@ -84,20 +126,19 @@ export class Mesh {
     for (let steps = 0; steps < 2_000_000; steps++) {
       const due: (() => void)[] = []
       for (const host of this.hosts) {
-        const job = host.jobs[0]
-        if (job !== undefined) due.push(() => host.complete(job))
+        if (host.stalled) continue
+        // Any of the first ones: the order of completions is drawn, too.
+        for (const job of host.jobs.slice(0, 4)) due.push(() => host.complete(job))
         if ((host.deadline ?? Number.POSITIVE_INFINITY) <= this.now) due.push(() => host.wake())
       }
       for (const flight of this.net.flights.slice(0, 50))
-        if (flight.at <= this.now) due.push(() => this.#arrive(flight))
+        if (this.#readyAt(flight) <= this.now) due.push(() => this.#arrive(flight))
       if (due.length > 0) {
         this.#draw.pick(due)()
+        this.onStep?.()
         continue
       }
-      const next = Math.min(
-        ...this.hosts.map(({ deadline }) => deadline ?? Number.POSITIVE_INFINITY),
-        ...this.net.flights.map(({ at }) => at),
-      )
+      const next = Math.min(...this.hosts.map(nextOf), ...this.net.flights.map((flight) => this.#readyAt(flight)))
       if (next > until) {
         this.now = until
         return
@@ -157,6 +198,13 @@ export class Mesh {
     return this.hosts.find((host) => host.name === name) as Host // the network knows our names only
   }
 
+  /** A node that is stopped takes what came meanwhile when it goes on. */
+  #readyAt(flight: Flight): number {
+    if (!this.hosts.some(({ stalled }) => stalled)) return flight.at
+    const goal = this.net.goal(flight)
+    return goal === undefined ? flight.at : Math.max(flight.at, this.#host(goal).stalledUntil)
+  }
+
   #arrive(flight: Parameters<Network['arrive']>[0]): void {
     const arrival = this.net.arrive(flight)
     if (arrival === undefined) return
@@ -164,6 +212,8 @@ export class Mesh {
     this.#host(host).handle({ kind: 'datagram', local: destination, remote: source, bytes })
   }
 }
+
+const longestStory = 400
 
 /** `node01` for the first. */
 export function nameOf(node: number): string {

@@ -107,6 +107,7 @@ export class Network {
   #flights: Flight[] = []
   #past: Flight[] = []
   #sent = 0
+  #arrived: Arrival[] = []
 
   constructor(options: {
     readonly hosts: readonly string[]
@@ -128,6 +129,13 @@ export class Network {
   /** Some of the last datagrams that arrived. */
   get past(): readonly Flight[] {
     return this.#past
+  }
+
+  /** What has arrived since the last look. */
+  takeArrived(): readonly Arrival[] {
+    const arrived = this.#arrived
+    this.#arrived = []
+    return arrived
   }
 
   /** Puts a datagram on the wire: what becomes of it, as often as it flies. */
@@ -163,6 +171,12 @@ export class Network {
     this.#flights = this.#flights.filter((other) => other !== flight)
   }
 
+  /** The host that a datagram is on its way to. */
+  goal(flight: Flight): string | undefined {
+    const destination = this.#inward(flight.destination)
+    return destination && this.#hostAt(destination.address)
+  }
+
   /** Takes a datagram off the wire and says where it came to; undefined if nobody is there. */
   arrive(flight: Flight): Arrival | undefined {
     this.remove(flight)
@@ -170,9 +184,11 @@ export class Network {
     if (this.#past.length > 20) this.#past.shift()
     const destination = this.#inward(flight.destination)
     const host = destination && this.#hostAt(destination.address)
-    return host === undefined || destination === undefined
-      ? undefined
-      : { host, source: flight.source, destination, bytes: flight.bytes }
+    if (host === undefined || destination === undefined) return undefined
+    const arrival = { host, source: flight.source, destination, bytes: flight.bytes }
+    this.#arrived.push(arrival)
+    if (this.#arrived.length > 20) this.#arrived.shift()
+    return arrival
   }
 
   /** Brings an ESP packet to its host at once; NATs lose what is not in UDP. */

@@ -19,7 +19,7 @@ import { Draw } from './draw.ts'
 import { sameSingleChild } from './expect.ts'
 import { NatBox } from './network.ts'
 import { watch } from './scenario.ts'
-import { World } from './world.ts'
+import { type SideOptions, World } from './world.ts'
 
 /** What differs from the defaults on one side. */
 export interface Side {
@@ -31,6 +31,8 @@ export interface Side {
   /** In place of what `auth` needs. */
   readonly credentials?: Credentials
   readonly pools?: readonly Pool[]
+  /** Takes the lines of a journal of the core. */
+  readonly journal?: (line: string) => void
 }
 
 export interface PairOptions {
@@ -61,8 +63,8 @@ export function pair(options: PairOptions = {}): World {
     seed,
     draw: new Draw(seed),
     nats: (['left', 'right'] as const).flatMap((side) => (nat === side || nat === 'both' ? [natBox(side)] : [])),
-    left: { settings: settingsOf('left', options), kernel: kernelOf('left', options), ...web },
-    right: { settings: settingsOf('right', options), kernel: kernelOf('right', options), ...web },
+    left: { ...sideOf('left', options), ...web },
+    right: { ...sideOf('right', options), ...web },
   })
   watch(world)
   for (const side of ['left', 'right'] as const) {
@@ -137,6 +139,11 @@ function natBox(side: SideName): NatBox {
   const { private: inside, nat } = places[side]
   const forwarded = side === 'right' ? [500, 4500] : []
   return new NatBox(nat, [inside], new Map(forwarded.map((port) => [port, { address: inside, port }])))
+}
+
+function sideOf(side: SideName, options: PairOptions): SideOptions {
+  const journal = options[side]?.journal
+  return { settings: settingsOf(side, options), kernel: kernelOf(side, options), ...(journal && { journal }) }
 }
 
 function settingsOf(side: SideName, options: PairOptions): CoreSettings {

@@ -1,9 +1,12 @@
 /** What must hold after every step of every run, whatever the network, the kernel and the order of events do. */
+
+import type { State } from '../../src/kernel/simulated/states.ts'
+import type { Endpoint } from '../../src/wire/endpoint.ts'
 import { decodeHeader } from '../../src/wire/header.ts'
 import { EXCHANGE, PAYLOAD } from '../../src/wire/numbers.ts'
 import { describeState, installed, own } from './expect.ts'
 import type { Host } from './host.ts'
-import type { Carried, World } from './world.ts'
+import type { Carried } from './world.ts'
 
 /** A rule was broken: a mistake in the core (or in the rule). */
 export class Violation extends Error {
@@ -13,15 +16,24 @@ export class Violation extends Error {
   }
 }
 
+/** What has hosts, steps and datagrams: a world of two or a mesh of many. */
+export interface Watched {
+  readonly now: number
+  readonly hosts: readonly Host[]
+  onStep: (() => void) | undefined
+  onSend: ((from: Host, local: Endpoint, bytes: Uint8Array) => void) | undefined
+}
+
 /** Watches a world from now on; any broken rule is thrown out of the step that broke it. */
-export function watchSafety(world: World): void {
+export function watchSafety(world: Watched): void {
   const windows = new Map<string, Window>()
   world.onSend = (from, local, bytes) => {
     checkWindow(windows, from.name, local.port === 500 ? bytes : bytes.subarray(4))
   }
   world.onStep = () => {
-    twinsAgree(world)
+    twinsAgree(world.hosts)
     for (const host of world.hosts) {
+      inboundFirst(host)
       // What is due may be in the kernel already, and the core does not know it.
       if (host.jobs.length > 0 || (host.deadline ?? world.now + 1) <= world.now) continue
       kernelHasAnOwner(host)
@@ -36,14 +48,11 @@ export function watchSafety(world: World): void {
  * - gone: the peer has deleted it and we do not know yet, or the peer gave up on an exchange that we think succeeded.
  * Never may it be there and be different.
  */
-export function twinsAgree(world: World): void {
-  for (const host of world.hosts) {
-    const peer = world.peer(host)
+export function twinsAgree(hosts: readonly Host[]): void {
+  for (const host of hosts) {
     for (const outbound of host.kernel.states) {
       if (outbound.sa?.direction !== 'out') continue
-      const twin = peer.kernel.states.find(
-        ({ spi, protocol }) => spi === outbound.spi && protocol === outbound.protocol,
-      )
+      const twin = twinOf(hosts, host, outbound)
       if (twin?.sa === undefined) continue
       const what = describeState(outbound)
       if (twin.sa.direction !== 'in') throw new Violation(`${what}: both ends use it to send`)
@@ -52,9 +61,30 @@ export function twinsAgree(world: World): void {
       if (twin.mode !== outbound.mode) throw new Violation(`${what}: ${outbound.mode} here, ${twin.mode} there`)
       if (twin.sa.esn !== outbound.sa.esn) throw new Violation(`${what}: the two ends differ about ESN`)
       if ((twin.sa.encapsulation === undefined) !== (outbound.sa.encapsulation === undefined)) {
-        if (!world.hosts.some(isMoving)) throw new Violation(`${what}: one end only uses UDP`)
+        if (!hosts.some(isMoving)) throw new Violation(`${what}: one end only uses UDP`)
       }
     }
+  }
+}
+
+/** SPIs are drawn from 32 bits: no other host of a run has the same one. */
+function twinOf(hosts: readonly Host[], host: Host, { spi, protocol }: Readonly<State>): Readonly<State> | undefined {
+  for (const peer of hosts) {
+    if (peer === host) continue
+    const twin = peer.kernel.states.find((state) => state.spi === spi && state.protocol === protocol)
+    if (twin !== undefined) return twin
+  }
+  return undefined
+}
+
+/** RFC 7296 §2.8: nothing is sent on a Child SA before the kernel can receive the answer to it. */
+export function inboundFirst({ name, kernel }: Host): void {
+  const { states } = kernel
+  for (const outbound of states) {
+    // At its hard limit the kernel takes each direction away by itself.
+    if (outbound.sa?.direction !== 'out' || outbound.sa.limits.hardSeconds !== undefined) continue
+    const inbound = states.some(({ sa, reqid }) => sa?.direction === 'in' && reqid === outbound.reqid)
+    if (!inbound) throw new Violation(`${name}: sends on ${describeState(outbound)} and cannot receive yet`)
   }
 }
 
@@ -139,6 +169,8 @@ interface Window {
   lastRequest: number
   /** Datagrams by message id and direction: what is sent again must be the same octets. */
   readonly sent: Map<string, Set<string>>
+  /** Datagrams by the octets where an IV begins: under one key none is used twice (RFC 5282 §3.1). */
+  readonly ivs: Map<string, string>
 }
 
 /** RFC 7296 §2.2, §2.3: message ids go up by one and never back, and what is sent again is the same. */
@@ -151,7 +183,7 @@ function checkWindow(windows: Map<string, Window>, sender: string, message: Uint
   const name = `${sender} ${header.spiI} ${header.spiR}`
   let window = windows.get(name)
   if (window === undefined) {
-    window = { lastRequest: header.flags.initiator ? 0 : -1, sent: new Map() }
+    window = { lastRequest: header.flags.initiator ? 0 : -1, sent: new Map(), ivs: new Map() }
     windows.set(name, window)
   }
   const { messageId, flags } = header
@@ -165,8 +197,13 @@ function checkWindow(windows: Map<string, Window>, sender: string, message: Uint
   const key = `${flags.response} ${messageId}`
   const datagrams = window.sent.get(key) ?? new Set()
   window.sent.set(key, datagrams)
-  datagrams.add(Buffer.from(message).toString('base64'))
+  const text = Buffer.from(message.buffer, message.byteOffset, message.length).toString('latin1')
+  datagrams.add(text)
   // Fragments share an id; a whole message is alone with it.
   const fragmented = header.nextPayload === PAYLOAD.SKF
+  const start = 28 + (fragmented ? 8 : 4)
+  const iv = text.slice(start, start + 8)
+  if ((window.ivs.get(iv) ?? text) !== text) throw new Violation(`${what} has an IV that was used before`)
+  window.ivs.set(iv, text)
   if (!fragmented && datagrams.size > 1) throw new Violation(`${what} was sent twice with different octets`)
 }

@@ -15,6 +15,7 @@ import {
 } from './connection.ts'
 import { Draw } from './draw.ts'
 import { carries, nothingLeaks, onlyChild, onlySa, packetOfChild, sameSingleChild } from './expect.ts'
+import { Forger } from './forger.ts'
 import { byUrl } from './hash-and-url.ts'
 import type { Host } from './host.ts'
 import { noFaults } from './network.ts'
@@ -37,14 +38,15 @@ export interface SweepResult {
 }
 
 /** Runs a seed: a troubled time, in which safety must hold; then the network heals, and everything must come up. */
-export function sweepRun(seed: number, always = false): SweepResult {
+export function sweepRun(seed: number, always = false, journal?: TakeLine): SweepResult {
   const draw = new Draw(seed)
   const plan = drawPlan(draw, seed)
-  const world = pair(plan.options)
+  const world = pair(journal === undefined ? plan.options : withJournals(plan.options, journal))
   const digest = (): string => world.hosts.map((host) => host.digest()).join(' ')
   const { summary } = plan
   try {
     watchSafety(world)
+    if (plan.forged) forgeAt(world, seed)
     troubledTime(world, plan, draw)
     liveness(world, plan, draw)
     return {
@@ -57,6 +59,26 @@ export function sweepRun(seed: number, always = false): SweepResult {
   } catch (error) {
     const failure = error instanceof Error ? (error.stack ?? error.message) : String(error)
     return { seed, digest: digest(), summary, marks: marksOf(world), failure, drawing: world.ladder.toString() }
+  }
+}
+
+/** Takes a line of the journal of a host. */
+export type TakeLine = (host: string, line: string) => void
+
+function withJournals(options: PairOptions, take: TakeLine): PairOptions {
+  const left = { ...options.left, journal: (line: string) => take('left', line) }
+  const right = { ...options.right, journal: (line: string) => take('right', line) }
+  return { ...options, left, right }
+}
+
+/** A stranger's messages come more often than anybody looks whether the peer is alive. */
+function forgeAt(world: World, seed: number): void {
+  const forger = new Forger(new Draw(seed), 4)
+  world.visitor = {
+    get next() {
+      return forger.next
+    },
+    act: () => forger.act(world.hosts, world.net, world.now),
   }
 }
 
@@ -116,6 +138,8 @@ interface Plan {
   readonly cookies: boolean
   /** The left one asks for virtual IPs. */
   readonly virtual: boolean
+  /** Somebody on the path forges messages all the time. */
+  readonly forged: boolean
   readonly summary: string
 }
 
@@ -158,6 +182,10 @@ type ActionName =
   | 'right moves'
   | 'left comes home'
   | 'right comes home'
+  | 'the calendar of left jumps'
+  | 'the calendar of right jumps'
+  | 'left is stopped for a while'
+  | 'right is stopped for a while'
 
 interface Action {
   readonly weight: number
@@ -269,6 +297,10 @@ const actionTable: Readonly<Record<ActionName, Action>> = {
   'right moves': { weight: 1, act: ({ right }, draw, { options }) => move(right, options, draw) },
   'left comes home': { weight: 1, act: ({ left }, _draw, { options }) => comeHome(left, options) },
   'right comes home': { weight: 1, act: ({ right }, _draw, { options }) => comeHome(right, options) },
+  'the calendar of left jumps': { weight: 1, act: ({ left }, draw) => jump(left, draw) },
+  'the calendar of right jumps': { weight: 1, act: ({ right }, draw) => jump(right, draw) },
+  'left is stopped for a while': { weight: 1, act: ({ left, now }, draw) => stop(left, now, draw) },
+  'right is stopped for a while': { weight: 1, act: ({ right, now }, draw) => stop(right, now, draw) },
 }
 
 /** To one of some other addresses. Without a NAT and in tunnel mode: both ends agree on UDP and on selectors then. */
@@ -281,6 +313,16 @@ function move(host: Host, options: PairOptions, draw: Draw): void {
   const [, ...others] = kernelOf(host.name === 'left' ? 'left' : 'right', options).addresses
   host.kernel.readdress([elsewhere, ...others])
   host.passKernelEvents()
+}
+
+/** By a time server, or by hand. */
+function jump(host: Host, draw: Draw): void {
+  host.calendarMs += draw.pick([-86_400, -3600, -5, 5, 3600, 86_400]) * 1000
+}
+
+/** A virtual machine that is moved, a laptop that sleeps: then everything that was due happens at once. */
+function stop(host: Host, now: number, draw: Draw): void {
+  host.stalledUntil = now + draw.pick([3, 40, 400, 4000]) * 1000
 }
 
 function comeHome(host: Host, options: PairOptions): void {
@@ -431,11 +473,18 @@ function drawPlan(draw: Draw, seed: number): Plan {
     steps: quick ? draw.below(20) : Number.POSITIVE_INFINITY,
     name: drawAction(draw),
   })).sort((a, b) => a.atMs - b.atMs)
+  // What is kept up shall meet what takes it away without a word.
+  if (keeps && draw.chance(0.5)) {
+    const name = draw.pick(['left crashes', 'right crashes', 'the calendar of left jumps'] as const)
+    actions.push({ atMs: seconds * 1000, steps: Number.POSITIVE_INFINITY, name })
+    if (draw.chance(0.5)) actions.push({ atMs: seconds * 1000, steps: 0, name: 'right crashes' })
+  }
   const first = {
     atMs: 0,
     steps: 0,
     name: draw.pick(['left initiates', 'left initiates', 'a packet from left'] as const),
   }
+  const forged = draw.chance(keeps ? 0.5 : 0.2)
   const summary = [
     auth === rightAuth ? auth : `${auth}/${rightAuth}`,
     `v${options.inner} in v${outer}`,
@@ -449,10 +498,11 @@ function drawPlan(draw: Draw, seed: number): Plan {
     ...(narrow ? ['narrowed'] : []),
     ...(virtual ? [`virtual ${options.left?.connection?.vips?.join(' ')}`] : []),
     ...(cookies ? ['cookies'] : []),
+    ...(forged ? ['forged messages'] : []),
     `loss ${loss}, twice ${duplication}, changed ${corruption}, delay ${mostDelayMs} ms`,
     [first, ...actions].map(({ name }) => name).join(', '),
   ].join('; ')
-  const drawn = { options, loss, duplication, corruption, mostDelayMs, cookies, virtual, summary }
+  const drawn = { options, loss, duplication, corruption, mostDelayMs, cookies, virtual, forged, summary }
   return { ...drawn, actions: [first, ...actions] }
 }
 
@@ -587,7 +637,10 @@ function halfOpen(world: World): void {
 function liveness(world: World, plan: Plan, draw: Draw): void {
   world.net.faults = { ...noFaults, mostDelayMs: 10 }
   world.net.partitioned = false
-  for (const { kernel } of world.hosts) kernel.forgive()
+  for (const host of world.hosts) {
+    host.kernel.forgive()
+    host.stalledUntil = Math.min(host.stalledUntil, world.now)
+  }
   for (const host of world.hosts) comeHome(host, plan.options)
   world.ladder.note('left', '* the network heals', world.now)
   if (mustBeUp(plan)) {

@@ -1,10 +1,13 @@
 /**
- * `npm run sweep -- --seeds N [--from S]` runs N seeds in two workers; `--seed S` runs one and draws it. A failing seed
- * is the bug report.
+ * `npm run sweep -- --seeds N [--from S]` runs N seeds in two workers; `--seed S` runs one and draws it, and with
+ * `--journal DIR` writes a journal of each life of each host there, for `npm run replay`. A failing seed is the bug
+ * report.
  */
+import { appendFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { marks, type SweepResult, sweepRun } from './sweep-run.ts'
+import { marks, type SweepResult, sweepRun, type TakeLine } from './sweep-run.ts'
 
 interface Share {
   readonly from: number
@@ -22,10 +25,19 @@ else runShare(workerData as Share) // the main thread below gives nothing else
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { seeds: { type: 'string' }, from: { type: 'string' }, seed: { type: 'string' } },
+    options: {
+      seeds: { type: 'string' },
+      from: { type: 'string' },
+      seed: { type: 'string' },
+      journal: { type: 'string' },
+    },
   })
   if (values.seed !== undefined) {
-    const result = sweepRun(Number(values.seed), true)
+    const result = sweepRun(
+      Number(values.seed),
+      true,
+      values.journal === undefined ? undefined : journals(values.journal),
+    )
     console.log(`seed ${result.seed}: ${result.summary}\n\n${result.drawing}\n\n${result.failure ?? 'passed'}`)
     console.log(`digest ${result.digest}`)
     process.exitCode = result.failure === undefined ? 0 : 1
@@ -67,6 +79,15 @@ async function main(): Promise<void> {
     )
   console.log(`${done - failures.length} passed, ${failures.length} failed`)
   process.exitCode = failures.length > 0 ? 1 : 0
+}
+
+/** A host that crashes begins a new file. */
+function journals(directory: string): TakeLine {
+  const lives = new Map<string, number>()
+  return (host, line) => {
+    if (line.startsWith('{"journal"')) lives.set(host, (lives.get(host) ?? 0) + 1)
+    appendFileSync(join(directory, `${host}-${lives.get(host)}.jsonl`), `${line}\n`)
+  }
 }
 
 function inWorker(share: Share, take: (results: readonly SweepResult[]) => void): Promise<void> {

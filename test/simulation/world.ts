@@ -24,6 +24,8 @@ export interface SideOptions {
   readonly kernel: Omit<SimulatedKernelOptions, 'random'>
   readonly names?: ReadonlyMap<string, readonly string[]>
   readonly web?: ReadonlyMap<string, Uint8Array>
+  /** Takes the lines of a journal of the core. */
+  readonly journal?: (line: string) => void
 }
 
 /** What became of a packet that a host sent to one behind the other. */
@@ -40,6 +42,8 @@ export class World {
   #lastPacket = 0
   /** Called after every step. */
   onStep: (() => void) | undefined
+  /** Somebody who comes at times of his own. */
+  visitor: { readonly next: number; readonly act: () => void } | undefined
   /** Called with every datagram that a host sends. */
   onSend: ((from: Host, local: Endpoint, bytes: Uint8Array) => void) | undefined
 
@@ -181,22 +185,27 @@ export class World {
    */
   step(draw: Draw, until: number): boolean {
     const due: (() => void)[] = []
+    const stalled = this.hosts.some((host) => host.stalled)
+    const readyAt = (flight: Flight): number => {
+      const goal = stalled ? this.net.goal(flight) : undefined
+      return goal === undefined ? flight.at : Math.max(flight.at, this.host(goal).stalledUntil)
+    }
     for (const host of this.hosts) {
+      if (host.stalled) continue
       for (const job of host.jobs) due.push(() => host.complete(job))
       if ((host.deadline ?? Number.POSITIVE_INFINITY) <= this.now) due.push(() => host.wake())
     }
     for (const flight of this.net.flights) {
-      if (flight.at <= this.now) due.push(() => this.#arrive(flight))
+      if (readyAt(flight) <= this.now) due.push(() => this.#arrive(flight))
     }
+    const { visitor } = this
+    if (visitor !== undefined && visitor.next <= this.now) due.push(() => visitor.act())
     if (due.length > 0) {
       draw.pick(due)()
       this.onStep?.()
       return true
     }
-    const next = Math.min(
-      ...this.hosts.map(({ deadline }) => deadline ?? Number.POSITIVE_INFINITY),
-      ...this.net.flights.map(({ at }) => at),
-    )
+    const next = Math.min(...this.hosts.map(nextOf), ...this.net.flights.map(readyAt))
     if (next > until) return false
     this.now = next
     return true
@@ -243,6 +252,11 @@ export class World {
     const { source, destination, bytes } = arrival
     this.host(arrival.host).handle({ kind: 'datagram', local: destination, remote: source, bytes })
   }
+}
+
+/** When a host has something to do; one that is stalled also does its jobs then. */
+export function nextOf({ deadline, jobs, stalledUntil }: Host): number {
+  return jobs.length > 0 ? stalledUntil : (deadline ?? Number.POSITIVE_INFINITY)
 }
 
 /** More inputs than any scenario has without time passing. */

@@ -20,6 +20,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'kernel/*': ['wire', 'crypto', 'net', 'kernel', 'kernel/netlink', 'kernel/xfrm'],
   net: ['wire', 'crypto', 'kernel', 'kernel/netlink', 'kernel/xfrm'],
   log: ['config', 'net', 'ike boundary'],
+  journal: ['crypto', 'pki', 'config', 'kernel', 'ike'],
   metrics: ['ike boundary'],
   scripts: ['config', 'ike boundary'],
   vici: ['wire', 'crypto', 'pki', 'config', 'kernel', 'ike boundary'],
