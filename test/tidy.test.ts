@@ -197,7 +197,7 @@ test('comments, strings, templates and regular expressions are told from code', 
 
 /** All text files of the project but the vectors, which are other people's. */
 function ours(): readonly Source[] {
-  const inFolders = globSync('{src,test,interop,docs,native,.ci,.github}/**/*', { cwd: root })
+  const inFolders = globSync('{src,test,interop,docs,native,packaging,.ci,.github}/**/*', { cwd: root })
   const paths = [...inFolders, ...globSync('{*,.*}', { cwd: root })].filter(
     (path) => !/\.(?:node|o|log|pcap|png)$/.test(path) && statSync(`${root}${path}`).isFile(),
   )

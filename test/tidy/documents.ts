@@ -29,7 +29,7 @@ export function deadReferences(sources: readonly Source[]): readonly string[] {
         const file = /[\w./-]+\.(?:ts|sh)\b/.exec(command ?? '')?.[0]
         return command !== undefined && (file === undefined || exists(file)) ? undefined : `npm run ${name}`
       }),
-      ...all(/`((?:src|test|interop|native|docs|\.ci)\/[\w./-]+)`/g, ([, name = '']) =>
+      ...all(/`((?:src|test|interop|native|packaging|docs|\.ci)\/[\w./-]+)`/g, ([, name = '']) =>
         exists(name) ? undefined : `a file ${name}`,
       ),
       ...all(/`([\w./-]+\.ts)`/g, ([, name = '']) => (named(name).length > 0 ? undefined : `a file ${name}`)),
