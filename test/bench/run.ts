@@ -6,10 +6,13 @@
 import { cpus, loadavg, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { AuthName } from '../simulation/connection.ts'
+import { busyDay, idle as idleSas } from './day.ts'
 import { figure, median, table } from './figures.ts'
 import { Fleet, type Times } from './fleet.ts'
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean' }, sas: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean' }, sas: { type: 'string' }, only: { type: 'string' } },
+})
 const quick = values.quick ?? false
 const runs = quick ? 2 : 7
 const setUpsPerRun = quick ? 20 : 150
@@ -37,9 +40,11 @@ console.log(`npm run bench${process.argv.length > 2 ? ` -- ${process.argv.slice(
 console.log(
   `${cpus()[0]?.model.trim()}, ${cpus().length} CPUs, load ${loadavg()[0]?.toFixed(1)}, Linux ${release()}, Node ${process.version}`,
 )
-setUps()
-heap()
-growth()
+const parts: Readonly<Record<string, () => void>> = { 'set-ups': setUps, heap, growth, day, idle: idling }
+if (values.only !== undefined && !(values.only in parts)) {
+  throw new RangeError(`--only takes one of: ${Object.keys(parts).join(', ')}`)
+}
+for (const [name, part] of Object.entries(parts)) if (values.only === undefined || values.only === name) part()
 
 /** Both ends in one thread: IKE_SA_INIT and IKE_AUTH with X25519, one Child SA, and the simulated kernel. */
 function setUps(): void {
@@ -182,4 +187,23 @@ function idle(loaded: Fleet): void {
     return `${ikeSas} IKE SAs, ${timers} timers, ${wake}`
   }
   console.log(`\nIdle: ${said(empty)}\n      ${said(loaded)}`)
+}
+
+/** How long a day takes in the simulation, with both hosts, their kernels and the network between them. */
+function day(): void {
+  const seconds = quick ? 3600 : 86_400
+  const { cpuSeconds, inputs, rekeyings, checks } = busyDay(seconds)
+  console.log(
+    `\n${seconds / 3600} h of two peers: both SAs rekeyed every 5 minutes, liveness checked every 30 s, packets`,
+  )
+  console.log(
+    `${cpuSeconds.toFixed(1)} s of CPU for both hosts; ${rekeyings} rekeyings as seen by both, ${checks} checks, ${inputs} datagrams`,
+  )
+}
+
+/** What established IKE SAs cost that only look whether their peers are alive. */
+function idling(): void {
+  const { sas, share, checks } = idleSas(many, quick ? 60 : 300)
+  console.log(`\n${sas} established IKE SAs, each peer asked every 30 s`)
+  console.log(`${(share * 100).toFixed(2)} % of one core in the engine of the gateway; ${checks} checks`)
 }

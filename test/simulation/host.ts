@@ -229,6 +229,14 @@ export class Host {
     }
   }
 
+  /** Throws away what was logged, raised and sent so far: for runs that are long. */
+  forget(): void {
+    this.logs.length = 0
+    this.events.length = 0
+    this.sent.length = 0
+    this.#labels.clear()
+  }
+
   /** Names all outputs so far, in their order and with their contents. */
   digest(): string {
     return this.#digest.copy().digest('hex')
