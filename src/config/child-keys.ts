@@ -97,7 +97,7 @@ export const childKeys: KeyTable<ChildDraft> = {
   dpd_action: field('dpdAction', parseAction, action),
   start_action: field('startAction', parseAction, action),
   close_action: field('closeAction', parseAction, action),
-  ipcomp: field('ipcomp', parseBool, { ...bool('no'), support: 'kept' }),
+  ipcomp: field('ipcomp', parseBool, bool('no')),
   inactivity: field('inactivitySeconds', parseTime, { syntax: 'time', default: '0s', support: 'kept' }),
   reqid: field('reqid', parseUint32, { syntax: 'number', default: '0' }),
   rekey_time: field('rekeySeconds', parseTime, { syntax: 'time', default: '1h' }),

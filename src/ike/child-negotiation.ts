@@ -27,6 +27,7 @@ import { assert, PeerRefused, Refusal } from './errors.ts'
 import type { FollowedUp } from './exchanges/ike-followup-ke.ts'
 import { settleFirstChild } from './first-child.ts'
 import type { IkeSa } from './ike-sa.ts'
+import { ipcompSupported, mayCompress, peerCpi } from './ipcomp.ts'
 import { errorIn, has, notify } from './notifies.ts'
 import { accepted, childSuiteOf, proposalOf, type Selected } from './proposals.ts'
 import { type ReservedSpi, reserveSpi } from './reserved-spi.ts'
@@ -67,6 +68,14 @@ export interface ChildKeySeed {
   readonly additional?: readonly Secret[]
 }
 
+/** As initiator: has the kernel reserve what the Child SA will receive on. */
+export function* reserve(sa: IkeSa, config: ChildConfig, old?: ChildSa): Script<ReservedSpi> {
+  const protocol = old?.protocol ?? (proposalsOf(config)[0]?.protocol === 'AH' ? 'AH' : 'ESP')
+  const localTs = old?.agreement.localTs ?? localSelectors(sa, config.localTs)
+  const remoteTs = old?.agreement.remoteTs ?? remoteSelectors(sa, config.remoteTs)
+  return yield* reserveSpi(sa, protocol, mayCompress(sa, config, [...localTs, ...remoteTs]))
+}
+
 /**
  * As initiator: what we ask for. `withoutKeyExchange` in IKE_AUTH, which has none of its own. A rekeying asks for the
  * selectors of the `old` SA (RFC 7296 §2.8: they should not differ).
@@ -91,6 +100,7 @@ export function draft(sa: IkeSa, plan: ChildPlan, spi: ReservedSpi, withoutKeyEx
   const proposal: Payload[] = [
     ...(old === undefined ? [] : [rekeyNotify(old)]),
     ...modeNotifies(transport),
+    ...ipcompNotify(spi),
     { type: 'SA', proposals: proposals.map((p, i) => proposalOf(p, i + 1, spiField, withoutKeyExchange)) },
   ]
   const selectors: Payload[] = [
@@ -154,7 +164,7 @@ export function* conclude(
       'peer declined transport mode, no CHILD_SA built: set mode = tunnel, or transport on both sides',
     )
   }
-  const agreement = agree(selected, N, transport ? 'transport' : 'tunnel', localTs, remoteTs)
+  const agreement = agree(selected, N, transport ? 'transport' : 'tunnel', localTs, remoteTs, spi.cpi)
   const child = yield* establish(sa, {
     ...(draft.old && { old: draft.old }),
     uniqueId: draft.uniqueId,
@@ -198,11 +208,13 @@ export function* grant(
   const choice = choose(sa, offer, withoutKeyExchange, old)
   const { config, selected, localTs, remoteTs } = choice
   const transport = config.mode === 'transport' && has(offer.N, NOTIFY.USE_TRANSPORT_MODE)
-  const agreement = agree(selected, offer.N, transport ? 'transport' : 'tunnel', localTs, remoteTs)
-  using spi = yield* reserveSpi(sa, agreement.suite.protocol)
+  const compress = peerCpi(offer.N) !== undefined && mayCompress(sa, config, [...localTs, ...remoteTs])
+  using spi = yield* reserveSpi(sa, childSuiteOf(selected).protocol, compress)
+  const agreement = agree(selected, offer.N, transport ? 'transport' : 'tunnel', localTs, remoteTs, spi.cpi)
   const uniqueId = sa.core.nextChildId()
   const proposal: Payload[] = [
     ...modeNotifies(transport),
+    ...ipcompNotify(spi),
     { type: 'SA', proposals: [proposalOf(selected, selected.number, spiBytes32(spi.spi), withoutKeyExchange)] },
   ]
   const selectors: Payload[] = [
@@ -267,7 +279,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
     child.uninstall(core, sa)
     core.reqids.release(reqid)
   })
-  const taken = spi.take() // from here on `uninstall` removes the reserved state with the rest
+  const taken = spi.take(agreement.ipcomp !== undefined) // from here on `uninstall` removes the reserved state with the rest
   try {
     yield* child.install(sa, { ours, theirs }, deferOutbound, spi.at)
   } catch (error) {
@@ -324,16 +336,26 @@ function rekeyNotify(old: ChildSa): NPayload {
   }
 }
 
-/** @param N what the peer says beside its SA payload */
+/**
+ * @param N what the peer says beside its SA payload
+ * @param cpiIn where we take compressed packets, if we do
+ */
 function agree(
   selected: Selected,
   N: readonly NPayload[],
   mode: SaMode,
   localTs: readonly AddressSelector[],
   remoteTs: readonly AddressSelector[],
+  cpiIn: number | undefined,
 ): ChildAgreement {
+  const cpiOut = peerCpi(N)
+  const ipcomp = cpiIn !== undefined && cpiOut !== undefined && { ipcomp: { cpiIn, cpiOut } }
   const tfc = !has(N, NOTIFY.ESP_TFC_PADDING_NOT_SUPPORTED)
-  return { selected, suite: childSuiteOf(selected), mode, localTs, remoteTs, tfc }
+  return { selected, suite: childSuiteOf(selected), mode, localTs, remoteTs, tfc, ...ipcomp }
+}
+
+function ipcompNotify({ cpi }: ReservedSpi): Payload[] {
+  return cpi === undefined ? [] : [ipcompSupported(cpi)]
 }
 
 /** What we say of the mode: whoever receives in transport mode cannot tell padding from payload (RFC 4303 §2.7). */

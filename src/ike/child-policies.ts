@@ -33,7 +33,10 @@ export function reqidKey(
 export function policiesOf(
   local: string,
   remote: string,
-  child: { readonly config: ChildConfig; readonly agreement: Pick<ChildAgreement, 'mode' | 'localTs' | 'remoteTs'> },
+  child: {
+    readonly config: ChildConfig
+    readonly agreement: Pick<ChildAgreement, 'mode' | 'localTs' | 'remoteTs' | 'ipcomp'>
+  },
   reqid: number,
   trap: boolean,
   protocol: SaProtocol = 'ESP',
@@ -56,7 +59,16 @@ export function policiesOf(
       selector,
       action: 'protect',
       priority: policyPriority(selector, 'protect', config, trap),
-      templates: [{ protocol, mode, reqid, source: out ? local : remote, destination: out ? remote : local }],
+      templates: [
+        {
+          protocol,
+          mode,
+          reqid,
+          source: out ? local : remote,
+          destination: out ? remote : local,
+          ...(agreement.ipcomp && { ipcomp: true }),
+        },
+      ],
       ...(mark && { mark }),
       ...(ifId !== undefined && { ifId }),
     }

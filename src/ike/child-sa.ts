@@ -10,6 +10,7 @@ import { type ChildLifetime, drawLifetime, idOf, kernelSas, relocated, wipe } fr
 import type { AnsweredRekey, FollowUps } from './collisions.ts'
 import type { Core } from './core.ts'
 import type { IkeSa } from './ike-sa.ts'
+import type { IpcompAgreement } from './ipcomp.ts'
 import type { ChildSuite, Selected } from './proposals.ts'
 import { readdressed } from './relocation.ts'
 import { kernel, type Script } from './script.ts'
@@ -25,6 +26,8 @@ export interface ChildAgreement {
   readonly remoteTs: readonly AddressSelector[]
   /** The peer takes packets with padding for traffic flow confidentiality (RFC 4303 §2.7). */
   readonly tfc: boolean
+  /** Packets are compressed before they are protected. */
+  readonly ipcomp?: IpcompAgreement
 }
 
 export class ChildSa {

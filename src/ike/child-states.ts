@@ -50,7 +50,7 @@ export function kernelSas(
   { local, remote }: Path,
 ): { in: KernelSa; out: KernelSa } {
   const { config, agreement, reqid, protocol } = child
-  const { suite, mode } = agreement
+  const { suite, mode, ipcomp } = agreement
   const encapsulated = sa.udpEncapsulation
   const common = {
     protocol,
@@ -85,6 +85,7 @@ export function kernelSas(
       replayWindow: config.replayWindow ?? sa.core.settings.replayWindow,
       ...selectorOf('in'),
       ...(encapsulated && { encapsulation: { sourcePort: remote.port, destinationPort: local.port } }),
+      ...(ipcomp && { cpi: ipcomp.cpiIn }),
       ...(markIn && { mark: markIn }),
       ...(setMarkIn && { outputMark: setMarkIn }),
       ...(ifIdIn !== undefined && { ifId: ifIdIn }),
@@ -99,11 +100,16 @@ export function kernelSas(
       replayWindow: suite.esn ? (config.replayWindow ?? sa.core.settings.replayWindow) : 0,
       ...selectorOf('out'),
       ...(encapsulated && { encapsulation: { sourcePort: local.port, destinationPort: remote.port } }),
+      ...(ipcomp && { cpi: ipcomp.cpiOut }),
       ...(markOut && { mark: markOut }),
       ...(setMarkOut && { outputMark: setMarkOut }),
       ...(ifIdOut !== undefined && { ifId: ifIdOut }),
       // In transport mode nothing tells where a packet ends and its padding begins.
-      ...(tfcPadding > 0 && agreement.tfc && mode === 'tunnel' && protocol === 'ESP' && { tfcPadding }),
+      ...(tfcPadding > 0 &&
+        agreement.tfc &&
+        mode === 'tunnel' &&
+        ipcomp === undefined &&
+        protocol === 'ESP' && { tfcPadding }),
     },
   }
 }
@@ -127,8 +133,8 @@ export function relocated(state: KernelSa, sa: Place, agreement: ChildAgreement)
 
 /** What the kernel calls a state by. */
 export function idOf(sa: SaId): SaId {
-  const { protocol, spi, source, destination, mark } = sa
-  return { protocol, spi, source, destination, ...(mark && { mark }) }
+  const { protocol, spi, source, destination, mark, cpi } = sa
+  return { protocol, spi, source, destination, ...(mark && { mark }), ...(cpi !== undefined && { cpi }) }
 }
 
 /** Forgets the keys of a state. */

@@ -78,6 +78,7 @@ export function childSaView(sa: IkeSa, child: ChildSa, usage: ChildUsage | undef
     encap: child.encapsulated,
     spiIn: child.spiIn,
     spiOut: child.spiOut,
+    ...child.agreement.ipcomp,
     ...(markIn && { markIn }),
     ...(markOut && { markOut }),
     ...(typeof config.ifIdIn === 'number' && config.ifIdIn > 0 && { ifIdIn: config.ifIdIn }),

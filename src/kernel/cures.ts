@@ -31,6 +31,21 @@ export function cureFor(operation: KernelOperation, errno: string): string | und
   }
 }
 
+/** The same for the IPComp state that goes with `sa`. */
+export function cureForCompression(sa: KernelSa, errno: string): string | undefined {
+  const family = familyOf(sa.destination)
+  switch (errno) {
+    case 'EPROTONOSUPPORT':
+      return `the kernel has no IPComp for IPv${family}: load ${family === 4 ? 'ipcomp' : 'ipcomp6'}, or set ipcomp = no`
+    case 'ENOSYS':
+      return 'the kernel does not have deflate: load it, or set ipcomp = no'
+    case 'EEXIST':
+      return `another IPComp state has CPI ${sa.cpi?.toString(16)} and destination ${sa.destination}`
+    default:
+      return cureForState(sa, errno)
+  }
+}
+
 function cureForState(sa: KernelSa, errno: string): string | undefined {
   const family = familyOf(sa.destination)
   switch (errno) {

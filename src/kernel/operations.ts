@@ -5,6 +5,8 @@
 import type { Secret } from '../crypto/secret.ts'
 
 export type SaProtocol = 'ESP' | 'AH'
+/** IPCOMP (RFC 3173) has states of its own, whose SPI is the CPI; they are named only to reserve one and to give it back. */
+export type StateProtocol = SaProtocol | 'IPCOMP'
 export type SaMode = 'tunnel' | 'transport' | 'beet'
 export type PolicyDirection = 'in' | 'out' | 'fwd'
 
@@ -16,11 +18,13 @@ export interface Mark {
 
 /** Names one state in the kernel (xfrm_usersa_id): SPI, protocol and destination address, plus its mark. */
 export interface SaId {
-  readonly protocol: SaProtocol
+  readonly protocol: StateProtocol
   readonly spi: number
   readonly source: string
   readonly destination: string
   readonly mark?: Mark
+  /** The CPI of the IPComp state that goes with it: packets are compressed first. */
+  readonly cpi?: number
 }
 
 /** One side of a kernel selector: `address/prefix` and a port under a mask (0/0 is any). */
@@ -62,8 +66,10 @@ export interface SaLimits {
 
 /** Everything the kernel must know of one direction of a Child SA. */
 export interface KernelSa extends SaId {
+  readonly protocol: SaProtocol
   readonly direction: 'in' | 'out'
   readonly reqid: number
+  /** Of what crosses: with IPComp that state has it, and the other is in transport mode around it. */
   readonly mode: SaMode
   readonly crypto: SaCrypto
   /** UDP encapsulation (RFC 3948): ports of the outer header as sent, from `source` to `destination`. */
@@ -96,6 +102,27 @@ export interface PolicyTemplate {
   readonly destination: string
   /** The out policy of a trap or SA names the SPI when it is known (0 is any). */
   readonly spi?: number
+  /** Packets are compressed before; in the kernel this is a template of its own (see `templatesOf`). */
+  readonly ipcomp?: true
+}
+
+/** A template as the kernel has it. */
+export interface KernelTemplate extends Omit<PolicyTemplate, 'protocol' | 'ipcomp'> {
+  readonly protocol: StateProtocol
+  /** Inbound, what was too small or too random to be compressed has not met the IPComp state. */
+  readonly optional: boolean
+}
+
+/** The templates of a policy in the order in which a packet that leaves meets them. */
+export function templatesOf({ direction, templates }: Pick<KernelPolicy, 'direction' | 'templates'>): KernelTemplate[] {
+  return templates.flatMap(({ ipcomp, ...template }): KernelTemplate[] => {
+    if (!ipcomp) return [{ ...template, optional: false }]
+    const { spi: _, ...compressed } = template
+    return [
+      { ...compressed, protocol: 'IPCOMP', optional: direction !== 'out' },
+      { ...template, mode: 'transport', optional: false },
+    ]
+  })
 }
 
 export interface PolicyKey {
@@ -133,7 +160,7 @@ export type KernelOperation =
   /** XFRM_MSG_ALLOCSPI: a larval inbound state with an SPI in [min, max]. */
   | {
       readonly kind: 'allocate-spi'
-      readonly protocol: SaProtocol
+      readonly protocol: StateProtocol
       readonly source: string
       readonly destination: string
       readonly reqid: number

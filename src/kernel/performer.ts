@@ -7,7 +7,7 @@ import {
   RTNLGRP_LINK,
 } from '../net/rtnetlink.ts'
 import { DecodeError } from '../wire/errors.ts'
-import { cureFor } from './cures.ts'
+import { cureFor, cureForCompression } from './cures.ts'
 import { HostNetwork } from './host-network.ts'
 import type { NetlinkMessage } from './netlink/message.ts'
 import {
@@ -35,8 +35,10 @@ import { XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING } from './xfrm/n
 import { deletePolicy, installPolicy } from './xfrm/policies.ts'
 import {
   allocateSpi,
+  compressionOf,
   decodeState,
   deleteState,
+  installCompression,
   installState,
   queryState,
   type StateContext,
@@ -157,8 +159,11 @@ class NetlinkKernel implements Kernel {
       return undefined
     },
     'delete-sa': async ({ id }) => {
-      await ignoring(['ESRCH'], this.#xfrm.request(deleteState(id)))
-      this.#states.delete(stateKey(id))
+      for (const one of [id, compressionOf(id)]) {
+        if (one === undefined) continue
+        await ignoring(['ESRCH'], this.#xfrm.request(deleteState(one)))
+        this.#states.delete(stateKey(one))
+      }
       return undefined
     },
     'query-sa': async ({ id }) => {
@@ -191,6 +196,7 @@ class NetlinkKernel implements Kernel {
 
   async #install(sa: KernelSa, larval: boolean): Promise<void> {
     const context = await this.#context(sa)
+    await this.#installCompression(sa, larval)
     try {
       await this.#xfrm.request(installState(sa, larval, context))
     } catch (error) {
@@ -205,6 +211,22 @@ class NetlinkKernel implements Kernel {
     this.#remember(sa)
   }
 
+  /** The IPComp state comes first: the other is found in transport mode around it. */
+  async #installCompression(sa: KernelSa, larval: boolean): Promise<void> {
+    const id = compressionOf(sa)
+    if (id === undefined) return
+    try {
+      await this.#xfrm.request(installCompression(sa, larval))
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error
+      if (!larval || error.code !== 'ESRCH') {
+        throw new KernelError('install-sa', error.code, cureForCompression(sa, error.code), error.detail)
+      }
+      await this.#xfrm.request(installCompression(sa, false))
+    }
+    this.#remember(id)
+  }
+
   /**
    * The new state counts on where the old one ends. Between the two the kernel has none: packets are dropped. If the
    * kernel refuses the new one, neither is left.
@@ -215,8 +237,12 @@ class NetlinkKernel implements Kernel {
     if (answer === undefined) throw new NetlinkError('ESRCH')
     const state = stateOf(answer)
     const carried = sa.direction === 'out' ? skipAhead(state.carried) : state.carried
-    await this.#xfrm.request(deleteState(id))
-    this.#states.delete(stateKey(id))
+    const compression = compressionOf(id)
+    for (const one of [id, ...(compression ? [compression] : [])]) {
+      await this.#xfrm.request(deleteState(one))
+      this.#states.delete(stateKey(one))
+    }
+    await this.#installCompression(sa, false)
     await this.#xfrm.request(installState(sa, false, { ...context, carried }))
     this.#remember(sa)
   }
@@ -318,6 +344,7 @@ class NetlinkKernel implements Kernel {
       const answers = await this.#xfrm.request(queryState(id)).catch((error: unknown) => error)
       if (!(answers instanceof NetlinkError && answers.code === 'ESRCH') || !this.#states.delete(key)) continue
       const { protocol, spi, destination } = id
+      if (protocol === 'IPCOMP') continue // it ends with the one that it goes with
       this.#emit({ kind: 'expire', protocol, spi, destination, hard: true })
     }
   }

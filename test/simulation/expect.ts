@@ -47,9 +47,14 @@ export function sameSingleChild(world: World): void {
 
 /** The kernel has the states of the Child SAs that the core lists, and no other. */
 export function kernelIsAsSaid(host: Host): void {
-  const said = host.sas().flatMap(({ children }) => children.flatMap(({ spiIn, spiOut }) => [spiIn, spiOut]))
+  const said = host.sas().flatMap(({ children }) => children.flatMap(spisOf))
   const there = installed(host).map(({ spi }) => spi)
   assert.deepEqual([...there].sort(), [...said].sort(), `the SPIs in the kernel of ${host.name}`)
+}
+
+/** The SPIs of a Child SA, and its CPIs if it compresses. */
+export function spisOf({ spiIn, spiOut, cpiIn, cpiOut }: ChildSaView): number[] {
+  return [spiIn, spiOut, ...(cpiIn === undefined ? [] : [cpiIn]), ...(cpiOut === undefined ? [] : [cpiOut])]
 }
 
 /** Packets between the selectors of the only Child SA cross protected, both ways, and are counted. */

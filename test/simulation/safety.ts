@@ -4,7 +4,7 @@ import type { State } from '../../src/kernel/simulated/states.ts'
 import type { Endpoint } from '../../src/wire/endpoint.ts'
 import { decodeHeader } from '../../src/wire/header.ts'
 import { EXCHANGE, PAYLOAD } from '../../src/wire/numbers.ts'
-import { describeState, installed, own } from './expect.ts'
+import { describeState, installed, own, spisOf } from './expect.ts'
 import type { Host } from './host.ts'
 import type { Carried } from './world.ts'
 
@@ -101,7 +101,7 @@ export function kernelHasAnOwner(host: Host): void {
   const { name, kernel } = host
   const sas = host.sas()
   const children = sas.flatMap((sa) => sa.children)
-  const listed = new Set(children.flatMap(({ spiIn, spiOut }) => [spiIn, spiOut]))
+  const listed = new Set(children.flatMap(spisOf))
   const there = new Set(kernel.states.map(({ spi }) => spi))
   for (const state of installed(host)) {
     if (!listed.has(state.spi)) throw new Violation(`${name}: nobody owns ${describeState(state)}`)
@@ -115,7 +115,7 @@ export function kernelHasAnOwner(host: Host): void {
       if (!there.has(spi)) throw new Violation(`${name}: the kernel has no ${spi.toString(16)} of ${child}`)
     }
   }
-  const larval = own(host).filter(({ kind }) => kind === 'larval')
+  const larval = own(host).filter(({ kind, protocol }) => kind === 'larval' && protocol !== 'IPCOMP')
   const busy = sas.reduce((sum, { tasksActive, tasksPassive }) => sum + tasksActive.length + tasksPassive.length, 0)
   const [first] = larval
   if (first !== undefined && larval.length > busy) {

@@ -117,6 +117,7 @@ export const marks: Readonly<Record<string, RegExp>> = {
   'another authentication round': /generating IKE_AUTH request \d+ .*N\(AUTH_FOLLOWS\)/,
   redirected: /redirected to/,
   'certificate looked up': /^fetching certificate/,
+  'packets compressed': /generating .* response .*N\(IPCOMP_SUP\)/,
   'virtual IP given': /assigning virtual IP/,
   'virtual IP kept': /reassigning (offline|online) lease/,
   'forged or broken message': /ignoring|invalid|could not decrypt|verification failed/,
@@ -454,7 +455,10 @@ function drawPlan(draw: Draw, seed: number): Plan {
       keyingTries: draw.pick([1, 1, 0]),
       ...(draw.chance(0.2) && { rekeySeconds: 90, randSeconds: 20, overSeconds: 30 }),
     },
-    child: { ...(draw.chance(0.2) && { lifetimeSeconds: { rekey: 60, life: 80, rand: 20 } }) },
+    child: {
+      ...(draw.chance(0.2) && { lifetimeSeconds: { rekey: 60, life: 80, rand: 20 } }),
+      ipcomp: draw.chance(0.25),
+    },
   }
   const twice = auth === rightAuth && draw.chance(0.15) ? draw.pick(['left', 'right', 'both'] as const) : undefined
   const rounds = twice ? withRounds(plain, twice, auth, draw.pick(['psk', 'ed25519'])) : plain
@@ -495,6 +499,7 @@ function drawPlan(draw: Draw, seed: number): Plan {
     ...(ike.summary ? [ike.summary] : []),
     ...(start === 'none' ? [] : [start]),
     ...(keeps ? ['kept up'] : []),
+    ...(options.child?.ipcomp ? ['ipcomp'] : []),
     ...(narrow ? ['narrowed'] : []),
     ...(virtual ? [`virtual ${options.left?.connection?.vips?.join(' ')}`] : []),
     ...(cookies ? ['cookies'] : []),

@@ -25,7 +25,7 @@ import type {
 } from '../../wire/payloads/index.ts'
 import { shape } from '../../wire/shape.ts'
 import { childRules, proposalsOf } from '../child-choice.ts'
-import { announceUp, conclude, DeletedByPeer, draft, grant } from '../child-negotiation.ts'
+import { announceUp, conclude, DeletedByPeer, draft, grant, reserve } from '../child-negotiation.ts'
 import type { ChildPlan } from '../child-plan.ts'
 import { mayCreateChild, type Nonces } from '../collisions.ts'
 import { assert, ExchangeTimeout, PeerRefused, Refusal } from '../errors.ts'
@@ -35,7 +35,6 @@ import { refuseCritical } from '../messages.ts'
 import { errorIn, find } from '../notifies.ts'
 import { accepted, type SelectionRules, select, transformOf } from '../proposals.ts'
 import { createLater, isPutOff, noteOutcome } from '../put-off.ts'
-import { reserveSpi } from '../reserved-spi.ts'
 import { type Received, request, run, type Script } from '../script.ts'
 import { deleteChild } from './delete.ts'
 import * as followUps from './ike-followup-ke.ts'
@@ -56,7 +55,7 @@ const responseShape = shape({
 export function* initiate(sa: IkeSa, plan: ChildPlan): Script<void> {
   const { core } = sa
   const proposals = proposalsOf(plan.config)
-  using spi = yield* reserveSpi(sa, proposals[0]?.protocol === 'AH' ? 'AH' : 'ESP')
+  using spi = yield* reserve(sa, plan.config)
   const offered = draft(sa, plan, spi, false)
   using created = yield* exchange(sa, proposals, childRules(sa, false), offered.proposal, offered.selectors)
   try {

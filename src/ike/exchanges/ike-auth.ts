@@ -33,8 +33,7 @@ import {
 } from '../auth/rounds.ts'
 import { authenticate, failed, furtherRounds, possibleConnections } from '../auth/selection.ts'
 import { certificateRequest, readCertificateRequests } from '../auth/signature.ts'
-import { proposalsOf } from '../child-choice.ts'
-import { announceUp, conclude, draft, grant } from '../child-negotiation.ts'
+import { announceUp, conclude, draft, grant, reserve } from '../child-negotiation.ts'
 import type { ChildPlan } from '../child-plan.ts'
 import { assert, ExchangeTimeout, PeerRefused, Refusal } from '../errors.ts'
 import { announceEstablished } from '../established.ts'
@@ -44,7 +43,6 @@ import { announceMobike, learnMobike } from '../mobike.ts'
 import { errorIn, has, notify } from '../notifies.ts'
 import { authLifetime, receiveAuthLifetime } from '../reauthentication.ts'
 import { awaitLeaving, redirectAtAuth, redirectIn, redirectNotify } from '../redirect.ts'
-import { reserveSpi } from '../reserved-spi.ts'
 import { type Received, request, type Script } from '../script.ts'
 import { enforceUniqueness, isFirstContact } from '../uniqueness.ts'
 import { giveAddresses, requestAddresses, requireAddresses, takeAddresses } from '../virtual-ips.ts'
@@ -85,7 +83,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
   const wanted = soughtIdentity(remote[0])
   sa.localId = ourIdentity(sa, local[0])
 
-  using spi = plan && (yield* reserveSpi(sa, protocolOf(plan)))
+  using spi = plan && (yield* reserve(sa, plan.config))
   const certreq = connection.sendCertreq ? certificateRequest(sa, connection.remote) : undefined
   using ppk = yield* provePpk(sa, () => prove(sa, local[0], wanted))
   const { proof } = ppk
@@ -274,8 +272,4 @@ function* tellPeer(type: number): Script<void> {
   } catch (error) {
     if (!(error instanceof ExchangeTimeout)) throw error
   }
-}
-
-function protocolOf(plan: ChildPlan): 'ESP' | 'AH' {
-  return proposalsOf(plan.config)[0]?.protocol === 'AH' ? 'AH' : 'ESP'
 }

@@ -20,7 +20,7 @@ import type {
   TSrPayload,
 } from '../../wire/payloads/index.ts'
 import { childRules, proposalsOf } from '../child-choice.ts'
-import { announceUp, conclude, DeletedByPeer, draft, grant, hex } from '../child-negotiation.ts'
+import { announceUp, conclude, DeletedByPeer, draft, grant, hex, reserve } from '../child-negotiation.ts'
 import { ChildPlan } from '../child-plan.ts'
 import type { ChildSa } from '../child-sa.ts'
 import { loser, mayCreateChild, mayRekeyChild } from '../collisions.ts'
@@ -28,7 +28,6 @@ import { assert, LocalFailure, PeerRefused, Refusal } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { closeChildSa, createChild } from '../initiation.ts'
 import { errorIn } from '../notifies.ts'
-import { reserveSpi } from '../reserved-spi.ts'
 import type { Script } from '../script.ts'
 import { announceChild } from '../updown.ts'
 import { ikeSaView } from '../views.ts'
@@ -53,7 +52,7 @@ export function* initiate(sa: IkeSa, old: ChildSa): Script<void> {
     if (old.state === 'REKEYING') old.state = theirs ? 'REKEYED' : 'INSTALLED'
   })
   const proposals = proposalsOf(old.config)
-  using spi = yield* reserveSpi(sa, old.protocol)
+  using spi = yield* reserve(sa, old.config, old)
   const offered = draft(sa, new ChildPlan(old.config), spi, false, old)
   using rekeyed = yield* exchange(sa, proposals, childRules(sa, false), offered.proposal, offered.selectors, old)
   if (rekeyed.lost) return

@@ -1,5 +1,5 @@
 /** What simulated hosts send each other: inner packets as header fields, and the same sealed as ESP or AH. */
-import type { SaProtocol } from '../operations.ts'
+import type { SaMode, SaProtocol } from '../operations.ts'
 import type { Flow } from './address.ts'
 
 /** An IP packet. `id` tells packets apart in tests. */
@@ -21,7 +21,12 @@ export interface EspPacket {
   readonly encapsulation?: { readonly sourcePort: number; readonly destinationPort: number }
   readonly spi: number
   readonly sequence: number
-  readonly mode: 'tunnel' | 'transport' | 'beet'
+  readonly mode: SaMode
+  /**
+   * It went through an IPComp state before, in that mode. Without a CPI it was too small to be compressed: in tunnel mode
+   * it is IP in IP then, else as it was.
+   */
+  readonly ipcomp?: { readonly cpi?: number; readonly mode: SaMode }
   readonly inner: Packet
   readonly tag: string
 }

@@ -11,22 +11,25 @@ import {
   type KernelPolicy,
   type KernelResults,
   type KernelRoute,
-  type KernelSelector,
-  type PolicyTemplate,
-  type SaProtocol,
+  type KernelSa,
+  type KernelTemplate,
+  type SaId,
+  type StateProtocol,
+  templatesOf,
 } from '../operations.ts'
-import { type Flow, familyOf, inSubnet, selects } from './address.ts'
+import { familyOf, inSubnet, selects } from './address.ts'
 import { tagOf } from './algorithms.ts'
 import type { EspPacket, Packet, ReceiveOutcome, SendOutcome, XfrmCounter } from './packet.ts'
+import { betterThan, compressedFrom, meets, packetSelector, restored, sealedText } from './path.ts'
 import { PolicyTable } from './policies.ts'
-import { larvalState, type State, StateTable, validState } from './states.ts'
+import { compressionState, larvalState, type State, StateTable, validState } from './states.ts'
 
 export interface SimulatedKernelOptions {
   /** Addresses of the host, the first of a family is the preferred one. */
   readonly addresses: readonly string[]
   readonly random: Random
   /** What the kernel has been built with; everything by default. */
-  readonly protocols?: readonly { readonly protocol: SaProtocol; readonly family: 4 | 6 }[]
+  readonly protocols?: readonly { readonly protocol: StateProtocol; readonly family: 4 | 6 }[]
   /** net.core.xfrm_acq_expires: life of larval and acquire states. charon sets 165. */
   readonly acquireSeconds?: number
   /** Next hop of every route. */
@@ -131,9 +134,11 @@ export class SimulatedKernel {
       case 'move-sa':
         return this.#moveSa(operation)
       case 'delete-sa': {
-        const state = this.#states.locate(operation.id)
-        if (state === undefined) throw new KernelError('delete-sa', 'ESRCH', undefined, spiText(operation.id.spi))
-        this.#states.remove(state)
+        // At its hard limit a state goes alone: the IPComp state of it is still there.
+        const states = [this.#states.locate(operation.id), this.#compressionOf(operation.id)]
+        const there = states.filter((state) => state !== undefined)
+        if (there.length === 0) throw new KernelError('delete-sa', 'ESRCH', undefined, spiText(operation.id.spi))
+        for (const state of there) this.#states.remove(state)
         return undefined
       }
       case 'query-sa': {
@@ -219,12 +224,19 @@ export class SimulatedKernel {
     const policy = this.#policies.lookup('out', packet, mark, packet.ifId ?? 0)
     if (policy === undefined || policy.action === 'pass') return { kind: 'plain', packet }
     if (policy.action === 'drop') return this.#drop('XfrmOutPolBlock')
-    // Nested templates are for IPComp and AH around ESP, which nobody here installs.
-    const template = policy.templates[0]
-    if (template === undefined) return { kind: 'plain', packet }
-    const state = this.#outboundState(template, packet, policy)
-    if (state === undefined) return this.#drop('XfrmOutNoStates')
-    return this.#seal(state, packet)
+    // xfrm_tmpl_resolve(): a template in transport mode goes between the addresses of the tunnel before it.
+    let outer: readonly [source: string, destination: string] = [packet.source, packet.destination]
+    const bundle: State[] = []
+    for (const template of templatesOf(policy)) {
+      if (template.mode !== 'transport') outer = [template.source, template.destination]
+      const state = this.#outboundState(template, outer, packet, policy)
+      if (state === undefined) return this.#drop('XfrmOutNoStates')
+      bundle.push(state)
+    }
+    const state = bundle.at(-1)
+    if (state === undefined) return { kind: 'plain', packet }
+    const [compression] = bundle.length > 1 ? bundle : []
+    return this.#seal(state, packet, compression)
   }
 
   /** A sealed packet comes in; `sourcePort` of the encapsulation may be what a NAT made of it. */
@@ -248,13 +260,49 @@ export class SimulatedKernel {
     if (state.sa.selector !== undefined && !selects(state.sa.selector, delivered)) {
       return this.#drop('XfrmInStateMismatch')
     }
-    return this.#deliver(delivered, state)
+    if (packet.ipcomp === undefined) return this.#deliver(delivered, [state])
+    const compression = this.#decompressing(packet, packet.ipcomp)
+    if (compression === undefined) return this.#drop('XfrmInNoStates')
+    if (compression === 'none') return this.#deliver(delivered, [state])
+    if (compression.mode !== packet.ipcomp.mode) return this.#drop('XfrmInStateModeError')
+    this.#count(compression, packet.inner.length)
+    return this.#deliver(delivered, [state, compression])
+  }
+
+  /** The IPComp state that a packet comes by; what was not compressed in tunnel mode meets any of that tunnel. */
+  #decompressing(packet: EspPacket, ipcomp: NonNullable<EspPacket['ipcomp']>): State | 'none' | undefined {
+    const { source, destination } = packet
+    if (ipcomp.cpi !== undefined) return this.#states.find('IPCOMP', ipcomp.cpi, destination, packet.inner.mark ?? 0)
+    if (ipcomp.mode === 'transport') return 'none'
+    return this.#states.all.find(
+      (state) =>
+        state.protocol === 'IPCOMP' &&
+        state.kind === 'valid' &&
+        state.mode === 'tunnel' &&
+        state.source === source &&
+        state.destination === destination,
+    )
+  }
+
+  #compressionOf({ cpi, ...id }: SaId): State | undefined {
+    return cpi === undefined ? undefined : this.#states.locate({ ...id, protocol: 'IPCOMP', spi: cpi })
+  }
+
+  /** The IPComp state of an SA takes the place of the one that was reserved for it, or of one that it had. */
+  #installCompression(sa: KernelSa): void {
+    const state = compressionState(sa, this.#now)
+    if (state === undefined) return
+    this.#haveProtocol('install-sa', 'IPCOMP', familyOf(sa.destination))
+    const old = this.#states.locate(state)
+    if (old?.kind === 'valid') throw new KernelError('install-sa', 'EEXIST', undefined, `CPI ${sa.cpi}`)
+    if (old !== undefined) this.#states.remove(old)
+    this.#states.add(state)
   }
 
   /** A packet comes in without protection. */
   receivePlain(packet: Packet, now: number): ReceiveOutcome {
     this.advance(now)
-    return this.#deliver(packet, undefined)
+    return this.#deliver(packet, [])
   }
 
   #meetFault(kind: KernelOperation['kind']): void {
@@ -291,6 +339,7 @@ export class SimulatedKernel {
     } else if (old !== undefined) {
       throw new KernelError('install-sa', 'EEXIST', undefined, spiText(sa.spi))
     }
+    this.#installCompression(sa)
     this.#states.add(state)
     this.#states.endAcquire(sa)
     return undefined
@@ -307,15 +356,18 @@ export class SimulatedKernel {
     const there = this.#states.locate(sa)
     if (there !== undefined && there !== old) throw new KernelError('move-sa', 'EEXIST', undefined, spiText(sa.spi))
     this.#states.remove(old)
+    const compression = this.#compressionOf(id)
+    if (compression !== undefined) this.#states.remove(compression)
+    this.#installCompression(sa)
     const { addedMs, replay, sent, bytes, packets, lastUsedMs, dying } = old
     this.#states.add({ ...state, addedMs, replay, sent, bytes, packets, lastUsedMs, dying })
     this.#states.endAcquire(sa)
     return undefined
   }
 
-  #haveProtocol(kind: KernelOperation['kind'], protocol: SaProtocol, family: 4 | 6): void {
+  #haveProtocol(kind: KernelOperation['kind'], protocol: StateProtocol, family: 4 | 6): void {
     if (this.#protocols?.some((have) => have.protocol === protocol && have.family === family) ?? true) return
-    const module = `${protocol.toLowerCase()}${family}`
+    const module = protocol === 'IPCOMP' && family === 4 ? 'ipcomp' : `${protocol.toLowerCase()}${family}`
     throw new KernelError(kind, 'EPROTONOSUPPORT', `the kernel has no ${protocol} for IPv${family}: load ${module}`)
   }
 
@@ -346,12 +398,17 @@ export class SimulatedKernel {
 
   #expire(state: State, hard: boolean): void {
     const { protocol, spi, destination } = state
+    if (protocol === 'IPCOMP') return // only one that was reserved, and of that the core needs no word
     this.#events.push({ kind: 'expire', protocol, spi, destination, hard })
   }
 
   /** xfrm_state_find(): the best state of the template, or an acquire if there is none and none is on its way. */
-  #outboundState(template: PolicyTemplate, packet: Packet, policy: KernelPolicy): State | undefined {
-    const [source, destination] = outerOf(template, packet)
+  #outboundState(
+    template: KernelTemplate,
+    [source, destination]: readonly [source: string, destination: string],
+    packet: Packet,
+    policy: KernelPolicy,
+  ): State | undefined {
     let best: State | undefined
     let acquiring = false
     for (const state of this.#states.all) {
@@ -367,7 +424,7 @@ export class SimulatedKernel {
       if (state.kind !== 'valid') acquiring ||= state.kind === 'acquire'
       else if (
         state.sa?.direction === 'out' &&
-        (state.sa.selector === undefined || selects(state.sa.selector, packet))
+        (state.protocol === 'IPCOMP' || state.sa.selector === undefined || selects(state.sa.selector, packet))
       ) {
         if (best === undefined || betterThan(state, best)) best = state
       }
@@ -375,27 +432,32 @@ export class SimulatedKernel {
     if (best !== undefined || acquiring) return best
     const { protocol, reqid, mode } = template
     this.#states.add(larvalState({ protocol, spi: 0, source, destination }, reqid, mode, packet.ifId ?? 0, this.#now))
+    if (protocol === 'IPCOMP') return undefined // the daemon hears of it, and does nothing
     const sequence = ++this.#acquireSequence
     const event = { kind: 'acquire', reqid, protocol, source, destination, sequence } as const
     this.#events.push({ ...event, packet: packetSelector(packet, policy.selector.family) })
     return undefined
   }
 
-  #seal(state: State, packet: Packet): SendOutcome {
+  #seal(state: State, packet: Packet, compression?: State): SendOutcome {
     const { sa, seal } = state
-    if (sa === undefined || seal === undefined) return this.#drop('XfrmOutNoStates')
+    const { protocol } = sa ?? {}
+    if (sa === undefined || seal === undefined || protocol === undefined) return this.#drop('XfrmOutNoStates')
     if (!this.#withinLimits(state)) return this.#drop('XfrmOutStateExpired')
     if (!sa.esn && state.sent >= 0xffff_ffff) return this.#drop('XfrmOutStateSeqError')
     state.sent++
     this.#count(state, packet.length)
+    if (compression !== undefined) this.#count(compression, packet.length)
+    const cpi = packet.length < compressedFrom ? undefined : compression?.spi
     const sealed = {
-      protocol: state.protocol,
+      protocol,
       source: state.source,
       destination: state.destination,
       ...(sa.encapsulation && { encapsulation: sa.encapsulation }),
       spi: state.spi,
       sequence: state.sent % 0x1_0000_0000,
       mode: state.mode,
+      ...(compression && { ipcomp: { mode: compression.mode, ...(cpi !== undefined && { cpi }) } }),
       inner: packet,
     }
     return {
@@ -405,18 +467,18 @@ export class SimulatedKernel {
   }
 
   /** __xfrm_policy_check(): inbound policies ask whether the packet came as they demand. */
-  #deliver(packet: Packet, state: State | undefined): ReceiveOutcome {
+  #deliver(packet: Packet, path: readonly State[]): ReceiveOutcome {
+    const [state] = path
+    const last = path.at(-1)
     const direction = this.addresses.includes(packet.destination) ? 'in' : 'fwd'
     const mark = packet.mark ?? 0
-    const policy = this.#policies.lookup(direction, packet, mark, packet.ifId ?? state?.ifId ?? 0)
+    const policy = this.#policies.lookup(direction, packet, mark, packet.ifId ?? last?.ifId ?? 0)
     if (policy === undefined) {
-      if (state !== undefined && state.mode !== 'transport') return this.#drop('XfrmInNoPols')
+      if (path.some(({ mode }) => mode !== 'transport')) return this.#drop('XfrmInNoPols')
     } else if (policy.action === 'drop') {
       return this.#drop('XfrmInPolBlock')
     } else {
-      const template = policy.templates[0]
-      const met = template === undefined ? state === undefined || state.mode === 'transport' : meets(state, template)
-      if (!met) return this.#drop('XfrmInTmplMismatch')
+      if (!meets(path, templatesOf(policy))) return this.#drop('XfrmInTmplMismatch')
     }
     return { kind: 'delivered', packet, spi: state?.spi }
   }
@@ -455,52 +517,6 @@ export class SimulatedKernel {
   #drop(counter: XfrmCounter): { readonly kind: 'dropped'; readonly counter: XfrmCounter } {
     this.#counters.set(counter, (this.#counters.get(counter) ?? 0) + 1)
     return { kind: 'dropped', counter }
-  }
-}
-
-/** `best` selection of xfrm_state_look_at(): not dying before dying, then the younger one. */
-function betterThan(state: State, best: State): boolean {
-  if (state.dying !== best.dying) return best.dying
-  // Linux counts whole seconds here, and has the newest at the head of its list.
-  return Math.floor(state.addedMs / 1000) >= Math.floor(best.addedMs / 1000)
-}
-
-/** xfrm_state_ok(): whether a packet that came by `state` is what the template demands. */
-function meets(state: State | undefined, template: PolicyTemplate): boolean {
-  if (state === undefined) return false
-  return (
-    state.protocol === template.protocol &&
-    (template.spi === undefined || template.spi === 0 || template.spi === state.spi) &&
-    (template.reqid === 0 || template.reqid === state.reqid) &&
-    state.mode === template.mode &&
-    (state.mode === 'transport' || (state.source === template.source && state.destination === template.destination))
-  )
-}
-
-function outerOf(template: PolicyTemplate, packet: Packet): readonly [source: string, destination: string] {
-  return template.mode === 'transport' ? [packet.source, packet.destination] : [template.source, template.destination]
-}
-
-/** What is inside after decapsulation: in transport mode the addresses are those of the outer header. */
-function restored(packet: EspPacket): Packet {
-  if (packet.mode !== 'transport') return packet.inner
-  return { ...packet.inner, source: packet.source, destination: packet.destination }
-}
-
-/** Everything that the integrity check covers; never the outer header, which a NAT may change. */
-function sealedText(packet: Omit<EspPacket, 'tag'>, sequence: number): string {
-  const { id, family, source, destination, protocol, sourcePort, destinationPort, length } = packet.inner
-  const addresses = packet.mode === 'transport' ? '' : `${family} ${source} ${destination}`
-  return `${packet.spi} ${sequence} ${packet.mode} ${id} ${addresses} ${protocol} ${sourcePort} ${destinationPort} ${length}`
-}
-
-function packetSelector(flow: Flow, family: 4 | 6): KernelSelector {
-  const prefix = family === 6 ? 128 : 32
-  return {
-    family,
-    protocol: flow.protocol,
-    source: { address: flow.source, prefix, port: flow.sourcePort, portMask: 0xffff },
-    destination: { address: flow.destination, prefix, port: flow.destinationPort, portMask: 0xffff },
   }
 }
 

@@ -113,6 +113,8 @@ export function validState(operation: KernelOperation['kind'], sa: KernelSa, now
   }
   if (sa.tfcPadding && (sa.protocol === 'AH' || sa.mode !== 'tunnel')) refuse('TFC padding outside of an ESP tunnel')
   if (sa.encapsulation !== undefined && sa.protocol === 'AH') refuse('AH in UDP')
+  if (sa.cpi !== undefined && (sa.cpi < 1 || sa.cpi > 0xffff)) refuse(`a CPI of ${sa.cpi}`)
+  if (sa.cpi !== undefined && sa.tfcPadding) refuse('TFC padding in transport mode')
   const { protocol, spi, source, destination } = sa
   return {
     kind: 'valid',
@@ -122,13 +124,21 @@ export function validState(operation: KernelOperation['kind'], sa: KernelSa, now
     destination,
     ...(sa.mark && { mark: sa.mark }),
     reqid: sa.reqid,
-    mode: sa.mode,
+    mode: sa.cpi === undefined ? sa.mode : 'transport',
     ifId: sa.ifId ?? 0,
     addedMs: now,
     sa,
     seal: sealKey(operation, protocol, sa.crypto),
     ...unused(sa.direction === 'in' ? sa.replayWindow : 0, sa.esn),
   }
+}
+
+/** The IPComp state that goes with a state that has a CPI; without limits, as it ends with the other. */
+export function compressionState(sa: KernelSa, now: number): State | undefined {
+  const { cpi, source, destination, mark, reqid, mode, ifId = 0 } = sa
+  if (cpi === undefined) return undefined
+  const id: SaId = { protocol: 'IPCOMP', spi: cpi, source, destination, ...(mark && { mark }) }
+  return { kind: 'valid', ...id, reqid, mode, ifId, addedMs: now, sa: { ...sa, limits: {} }, ...unused(0, false) }
 }
 
 /** XFRMA_REPLAY_ESN_MAX: packets that the bitmap can hold. */

@@ -3,7 +3,7 @@
 import { formatAddress, parseAddress } from '../../wire/address.ts'
 import { DecodeError } from '../../wire/errors.ts'
 import type { Partially } from '../netlink/struct.ts'
-import type { KernelSelector, PolicyDirection, SaMode, SaProtocol } from '../operations.ts'
+import type { KernelSelector, PolicyDirection, SaMode, SaProtocol, StateProtocol } from '../operations.ts'
 import type { XfrmSelector } from './structs.ts'
 
 export const XFRM_MSG_NEWSA = 0x10
@@ -25,6 +25,7 @@ export const XFRMNLGRP_MAPPING = 8
 
 export const XFRMA_ALG_AUTH_TRUNC = 20
 export const XFRMA_ALG_CRYPT = 2
+export const XFRMA_ALG_COMP = 3
 export const XFRMA_ENCAP = 4
 export const XFRMA_TMPL = 5
 export const XFRMA_LTIME_VAL = 9
@@ -63,7 +64,7 @@ export const AF_INET = 2
 export const AF_INET6 = 10
 
 /** IP protocol numbers. */
-export const protocolNumbers: Readonly<Record<SaProtocol, number>> = { ESP: 50, AH: 51 }
+export const protocolNumbers: Readonly<Record<StateProtocol, number>> = { ESP: 50, AH: 51, IPCOMP: 108 }
 
 /** XFRM_MODE_*. */
 export const modeNumbers: Readonly<Record<SaMode, number>> = { transport: 0, tunnel: 1, beet: 4 }

@@ -2,7 +2,7 @@
 import { concat } from '../../crypto/bytes.ts'
 import { type Attribute, attribute32, NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts'
 import type { NetlinkRequest } from '../netlink/netlink-socket.ts'
-import type { KernelPolicy, PolicyKey, PolicyTemplate } from '../operations.ts'
+import { type KernelPolicy, type KernelTemplate, type PolicyKey, templatesOf } from '../operations.ts'
 import {
   AF_INET,
   AF_INET6,
@@ -30,7 +30,7 @@ import { xfrm_user_tmpl, xfrm_userpolicy_id, xfrm_userpolicy_info } from './stru
  * @param ifindex of `policy.selector.interface`, 0 if there is none
  */
 export function installPolicy(policy: KernelPolicy, replace: boolean, ifindex = 0): NetlinkRequest {
-  const { selector, direction, priority, action, templates } = policy
+  const { selector, direction, priority, action } = policy
   const fixed = xfrm_userpolicy_info.encode({
     sel: encodeSelector(selector, ifindex),
     lft: {
@@ -47,7 +47,7 @@ export function installPolicy(policy: KernelPolicy, replace: boolean, ifindex = 
   if (action === 'protect')
     attributes.push({
       type: XFRMA_TMPL,
-      value: concat(...templates.map((template) => encodeTemplate(template, selector.family))),
+      value: concat(...templatesOf(policy).map((template) => encodeTemplate(template, selector.family))),
     })
   return {
     type: replace ? XFRM_MSG_UPDPOLICY : XFRM_MSG_NEWPOLICY,
@@ -85,8 +85,8 @@ function keyAttributes({ mark, ifId }: PolicyKey): Attribute[] {
   return [...markAttributes(mark), ...(ifId === undefined ? [] : [attribute32(XFRMA_IF_ID, ifId)])]
 }
 
-function encodeTemplate(template: PolicyTemplate, innerFamily: 4 | 6): Uint8Array {
-  const { protocol, mode, reqid, source, destination, spi = 0 } = template
+function encodeTemplate(template: KernelTemplate, innerFamily: 4 | 6): Uint8Array {
+  const { protocol, mode, reqid, source, destination, spi = 0, optional } = template
   // In transport mode the addresses are those of the packet.
   const outer = mode !== 'transport'
   const daddr = outer ? octets(destination) : new Uint8Array(16)
@@ -96,6 +96,7 @@ function encodeTemplate(template: PolicyTemplate, innerFamily: 4 | 6): Uint8Arra
     saddr: outer ? octets(source) : new Uint8Array(16),
     reqid,
     mode: modeNumbers[mode],
+    optional: optional ? 1 : 0,
     // Any algorithm: the state has been negotiated.
     aalgos: 0xffff_ffff,
     ealgos: 0xffff_ffff,

@@ -5,8 +5,9 @@ import { attribute, decodeAttributes, encodeMessage } from '../netlink/message.t
 import type { NetlinkRequest } from '../netlink/netlink-socket.ts'
 import type { KernelSa } from '../operations.ts'
 import { XFRMA_LASTUSED, XFRMA_LTIME_VAL, XFRMA_REPLAY_ESN_VAL, XFRMA_REPLAY_VAL } from './numbers.ts'
-import { decodeState, deleteState, installState, skipAhead } from './states.ts'
-import { xfrm_replay_state, xfrm_replay_state_esn, xfrm_usersa_info } from './structs.ts'
+import { installPolicy } from './policies.ts'
+import { compressionOf, decodeState, deleteState, installCompression, installState, skipAhead } from './states.ts'
+import { xfrm_replay_state, xfrm_replay_state_esn, xfrm_user_tmpl, xfrm_usersa_info } from './structs.ts'
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 const bytes = (text: string) => new Uint8Array(Buffer.from(text.replaceAll(' ', ''), 'hex'))
@@ -151,3 +152,49 @@ test('no sequence number is used twice by a moved state', () => {
     { type: XFRMA_REPLAY_VAL, value: new Uint8Array(3) },
   ])
 })
+
+test('IPComp: its state has the tunnel, and the other is in transport mode around it', () => {
+  const compressed: KernelSa = { ...sa, cpi: 0xabcd, mark: { value: 7, mask: 0xff }, ifId: 9 }
+  const outer = xfrm_usersa_info.decode(installState(compressed, true).fixed)
+  assert.deepEqual([outer.mode, outer.flags, outer.id.proto], [0, 0, 50])
+  const request = installCompression(compressed, true)
+  assert.equal(request.type, 0x1a)
+  const inner = xfrm_usersa_info.decode(request.fixed)
+  assert.deepEqual([inner.mode, inner.flags, inner.id.proto, inner.id.spi], [1, 0x20, 108, 0xabcd])
+  assert.deepEqual([inner.reqid, inner.lft.hard_byte_limit, inner.replay_window], [5, 0xffff_ffff_ffff_ffffn, 0])
+  assert.deepEqual(attributesOf(request), {
+    3: `${Buffer.from('deflate').toString('hex').padEnd(128, '0')}00000000`,
+    21: '07000000ff000000',
+    31: '09000000',
+  })
+  const id = compressionOf(compressed)
+  assert.ok(id !== undefined)
+  assert.equal(hex(deleteState(id).fixed), `c0000202${'00'.repeat(12)}0000abcd02006c00`)
+  assert.equal(compressionOf(sa), undefined)
+})
+
+for (const direction of ['out', 'in'] as const) {
+  test(`IPComp: a policy ${direction} has two templates`, () => {
+    const side = { address: '10.0.0.0', prefix: 8, port: 0, portMask: 0 }
+    const { attributes } = installPolicy(
+      {
+        direction,
+        selector: { family: 4, protocol: 0, source: side, destination: side },
+        action: 'protect',
+        priority: 1,
+        templates: [
+          { protocol: 'ESP', mode: 'tunnel', reqid: 3, source: '192.0.2.1', destination: '192.0.2.2', ipcomp: true },
+        ],
+      },
+      false,
+    )
+    const value = attributes?.find(({ type }) => type === 5)?.value ?? new Uint8Array()
+    assert.equal(value.length, 2 * xfrm_user_tmpl.size)
+    const [first, second] = [0, 1].map((i) => xfrm_user_tmpl.decode(value.subarray(i * 64, (i + 1) * 64)))
+    assert.deepEqual(
+      [first?.id.proto, first?.mode, first?.optional, first?.reqid],
+      [108, 1, direction === 'out' ? 0 : 1, 3],
+    )
+    assert.deepEqual([second?.id.proto, second?.mode, second?.optional, second?.reqid], [50, 0, 0, 3])
+  })
+}

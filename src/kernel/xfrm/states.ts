@@ -39,6 +39,7 @@ import {
   XFRM_STATE_NOPMTUDISC,
   XFRMA_ALG_AEAD,
   XFRMA_ALG_AUTH_TRUNC,
+  XFRMA_ALG_COMP,
   XFRMA_ALG_CRYPT,
   XFRMA_ENCAP,
   XFRMA_IF_ID,
@@ -81,10 +82,12 @@ export interface StateContext {
 
 /** XFRM_MSG_NEWSA, or XFRM_MSG_UPDSA of a larval state or of one that only gets other ports. */
 export function installState(sa: KernelSa, update: boolean, context: StateContext = {}): NetlinkRequest {
-  const { selector, mode } = sa
+  const { selector } = sa
+  // The tunnel is that of the IPComp state. Selectors are for what had none of its own before.
+  const mode = sa.cpi === undefined ? sa.mode : 'transport'
   const fixed = xfrm_usersa_info.encode({
     // RFC 4301 §4.4.2: in tunnel mode the policy has the selectors; the state may carry either inner family.
-    ...(selector && mode !== 'tunnel' ? { sel: encodeSelector(selector, context.selectorIfindex ?? 0) } : {}),
+    ...(selector && sa.mode !== 'tunnel' ? { sel: encodeSelector(selector, context.selectorIfindex ?? 0) } : {}),
     id: { daddr: octets(sa.destination), spi: sa.spi, proto: protocolNumbers[sa.protocol] },
     saddr: octets(sa.source),
     lft: encodeLimits(sa.limits),
@@ -92,12 +95,7 @@ export function installState(sa: KernelSa, update: boolean, context: StateContex
     family: addressFamily(sa.destination),
     mode: modeNumbers[mode],
     replay_window: usesBitmap(sa) ? 0 : windowOf(sa),
-    flags:
-      (mode === 'tunnel' ? XFRM_STATE_AF_UNSPEC : 0) |
-      (sa.esn ? XFRM_STATE_ESN : 0) |
-      (sa.copyDf ? 0 : XFRM_STATE_NOPMTUDISC) |
-      (sa.copyEcn ? 0 : XFRM_STATE_NOECN) |
-      (sa.copyDscp === 'in' || sa.copyDscp === 'yes' ? XFRM_STATE_DECAP_DSCP : 0),
+    flags: (sa.esn ? XFRM_STATE_ESN : 0) | outerFlags(sa, mode),
   })
   const attributes: Attribute[] = encodeCrypto(sa)
   if (sa.encapsulation) {
@@ -130,6 +128,48 @@ export function installState(sa: KernelSa, update: boolean, context: StateContex
     fixed,
     attributes,
   }
+}
+
+/**
+ * The IPComp state that goes with a state that has a CPI, RFC 3173: XFRM_MSG_NEWSA, or XFRM_MSG_UPDSA of a larval one. It
+ * has no limits: it ends with the other.
+ */
+export function installCompression(sa: KernelSa, update: boolean): NetlinkRequest {
+  const { mode, destination, source, reqid, cpi = 0 } = sa
+  const fixed = xfrm_usersa_info.encode({
+    id: { daddr: octets(destination), spi: cpi, proto: protocolNumbers.IPCOMP },
+    saddr: octets(source),
+    lft: encodeLimits({}),
+    reqid,
+    family: addressFamily(destination),
+    mode: modeNumbers[mode],
+    flags: outerFlags(sa, mode),
+  })
+  const attributes = [attribute(XFRMA_ALG_COMP, xfrm_algo, { alg_name: 'deflate' }), ...markAttributes(sa.mark)]
+  if (sa.ifId !== undefined) attributes.push(attribute32(XFRMA_IF_ID, sa.ifId))
+  return {
+    type: update ? XFRM_MSG_UPDSA : XFRM_MSG_NEWSA,
+    flags: update ? 0 : NLM_F_CREATE | NLM_F_EXCL,
+    fixed,
+    attributes,
+  }
+}
+
+/** What becomes of the outer header. */
+function outerFlags(sa: KernelSa, mode: KernelSa['mode']): number {
+  return (
+    (mode === 'tunnel' ? XFRM_STATE_AF_UNSPEC : 0) |
+    (sa.copyDf ? 0 : XFRM_STATE_NOPMTUDISC) |
+    (sa.copyEcn ? 0 : XFRM_STATE_NOECN) |
+    (sa.copyDscp === 'in' || sa.copyDscp === 'yes' ? XFRM_STATE_DECAP_DSCP : 0)
+  )
+}
+
+/** The name of the IPComp state that goes with another; undefined if there is none. */
+export function compressionOf({ cpi, ...id }: SaId): SaId | undefined {
+  if (cpi === undefined) return undefined
+  const { source, destination, mark } = id
+  return { protocol: 'IPCOMP', spi: cpi, source, destination, ...(mark && { mark }) }
 }
 
 /** XFRM_MSG_ALLOCSPI: the answer is the larval state; `decodeState` finds the SPI in it. */

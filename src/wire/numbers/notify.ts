@@ -94,5 +94,13 @@ export const NOTIFY = {
   PPK_IDENTITY_KEY: 16446,
 } as const
 
+/** Transforms that IPCOMP_SUPPORTED names, RFC 7296 §3.10.1. */
+export const IPCOMP_TRANSFORM = {
+  OUI: 1,
+  DEFLATE: 2,
+  LZS: 3,
+  LZJH: 4,
+} as const
+
 /** The first status type: RFC 7296 §3.10.1, all below are errors. */
 export const FIRST_STATUS = 16384
