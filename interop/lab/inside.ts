@@ -5,6 +5,7 @@
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { scenarios } from '../scenarios/all.ts'
+import { proveChild } from './children.ts'
 import { proveOwnClient } from './own-client.ts'
 import type { PeerName } from './peers/peer.ts'
 import { proveRefusal, proveTunnel } from './proofs.ts'
@@ -68,6 +69,8 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveRoaming(stage, expect.change)
     case 'redirected':
       return proveRedirect(stage, expect.when)
+    case 'child':
+      return proveChild(stage, expect.proof)
     case 'own-client':
       return proveOwnClient(stage)
     case 'test-file':

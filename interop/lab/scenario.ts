@@ -1,4 +1,5 @@
 /** A scenario: data, plus what must be true in the end. */
+import type { ChildProof } from './children.ts'
 import type { Connection, End } from './connection.ts'
 import type { PeerName } from './peers/peer.ts'
 import type { Change } from './roaming.ts'
@@ -44,6 +45,8 @@ export type Expectation =
   | { readonly kind: 'roams'; readonly change: Change }
   /** The responder sends the initiator to another address of its own (lab/redirect.ts). */
   | { readonly kind: 'redirected'; readonly when: 'established' | 'begun' }
+  /** A child that asks for more than a tunnel (lab/children.ts). */
+  | { readonly kind: 'child'; readonly proof: ChildProof }
   /** Our own client, `sallyport`, drives the daemon on moon. */
   | { readonly kind: 'own-client' }
   /** A test file of ours that needs a kernel with ESP, without any daemon. */

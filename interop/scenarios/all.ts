@@ -1,5 +1,6 @@
 /** Every scenario, in the order they run. */
 import type { Scenario } from '../lab/scenario.ts'
+import { children } from './children.ts'
 import { libreswan } from './libreswan.ts'
 import { matrix } from './matrix.ts'
 import { negotiation } from './negotiation.ts'
@@ -23,5 +24,6 @@ export const scenarios: readonly Scenario[] = [
   ...roaming,
   ...surface,
   ...quantum,
+  ...children,
   ...libreswan,
 ]

@@ -98,7 +98,7 @@ export const childKeys: KeyTable<ChildDraft> = {
   start_action: field('startAction', parseAction, action),
   close_action: field('closeAction', parseAction, action),
   ipcomp: field('ipcomp', parseBool, bool('no')),
-  inactivity: field('inactivitySeconds', parseTime, { syntax: 'time', default: '0s', support: 'kept' }),
+  inactivity: field('inactivitySeconds', parseTime, { syntax: 'time', default: '0s' }),
   reqid: field('reqid', parseUint32, { syntax: 'number', default: '0' }),
   rekey_time: field('rekeySeconds', parseTime, { syntax: 'time', default: '1h' }),
   life_time: field('lifeSeconds', parseTime, { syntax: 'time', default: 'rekey_time + 10%' }),

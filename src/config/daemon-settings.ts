@@ -59,6 +59,8 @@ export interface CoreSettings {
   readonly rejectTrustedEndEntity: boolean
   readonly rdnMatching: 'strict' | 'reordered' | 'relaxed'
   readonly closeIkeOnChildFailure: boolean
+  /** The last child that `inactivity` closes takes the IKE SA with it. */
+  readonly inactivityCloseIke: boolean
   readonly ignoreAcquireTs: boolean
   readonly acceptPrivateAlgs: boolean
 }
@@ -107,6 +109,7 @@ export const defaultCoreSettings: CoreSettings = {
   rejectTrustedEndEntity: false,
   rdnMatching: 'strict',
   closeIkeOnChildFailure: false,
+  inactivityCloseIke: false,
   ignoreAcquireTs: false,
   acceptPrivateAlgs: false,
 }

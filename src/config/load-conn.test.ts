@@ -284,12 +284,8 @@ test('what is asked for and not done yet is named, what asks for nothing is not'
     children { net { updown = x
       dpd_action = clear
       close_action = trap
-      inactivity = 5m } }`
-  assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, [
-    'dscp',
-    'local.aaa_id',
-    'children.net.inactivity',
-  ])
+      label = secret } }`
+  assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, ['dscp', 'local.aaa_id', 'children.net.label'])
 })
 
 test('raw public keys are kept as SubjectPublicKeyInfo', () => {

@@ -197,6 +197,7 @@ export const coreOptions: Readonly<Record<string, Reader>> = {
     core.rdnMatching = text
   },
   close_ike_on_child_failure: bool('closeIkeOnChildFailure'),
+  inactivity_close_ike: bool('inactivityCloseIke'),
   ignore_acquire_ts: bool('ignoreAcquireTs'),
   accept_private_algs: bool('acceptPrivateAlgs'),
 }

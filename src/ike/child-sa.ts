@@ -54,8 +54,9 @@ export class ChildSa {
   #out: KernelSa | undefined
   /** The outbound state of a rekeying that we answered, until the old SA is deleted. */
   #deferred: KernelSa | undefined
-  #linger: Timer | undefined
-  #retry: Timer | undefined
+  readonly #timers = new Map<'linger' | 'retry' | 'idle', Timer>()
+  /** No packet is known to have used it since (epoch milliseconds). */
+  idleSinceMs = 0
   /** The peer's own rekeying of this SA, which we have answered (collisions.ts). */
   theirRekey: AnsweredRekey<ChildSa> | undefined
   readonly followUps: FollowUps = { ours: false, theirs: undefined }
@@ -185,19 +186,24 @@ export class ChildSa {
     this.#withdraw(core)
     this.#remove(core, this.owner, this.#out)
     this.#out = undefined
-    this.#linger = core.timers.set(core.now + lingerMs, () => this.owner.removeChild(this))
+    this.#clearTimers()
+    this.after(core, 'linger', lingerMs, () => this.owner.removeChild(this))
   }
 
-  /** Does something later, unless this SA is gone by then. */
-  after(core: Core, ms: number, action: () => void): void {
-    this.#retry?.clear()
-    this.#retry = core.timers.set(core.now + ms, action)
+  /** Does something later, in place of what was to be done for the same reason, unless this SA is gone by then. */
+  after(core: Core, why: 'linger' | 'retry' | 'idle', ms: number, action: () => void): void {
+    this.#timers.get(why)?.clear()
+    this.#timers.set(why, core.timers.set(core.now + ms, action))
+  }
+
+  #clearTimers(): void {
+    for (const timer of this.#timers.values()) timer.clear()
+    this.#timers.clear()
   }
 
   /** Removes everything of this SA from the kernel, in the reverse order. Nobody waits for it. */
   uninstall(core: Core, sa?: IkeSa): void {
-    this.#linger?.clear()
-    this.#retry?.clear()
+    this.#clearTimers()
     this.#withdraw(core)
     this.#remove(core, sa, this.#out)
     this.#remove(core, sa, this.#in)
@@ -233,6 +239,7 @@ export class ChildSa {
     if (this.#in === undefined || this.isAt(sa)) return
     const { core, local, remote } = sa
     const { localTs, remoteTs } = this.agreement
+    this.idleSinceMs = core.now // Linux forgets when a state that moves was used
     this.agreement = {
       ...this.agreement,
       localTs: readdressed(localTs, this.#in.destination, local.address),

@@ -79,7 +79,8 @@ export function rekeyChild(sa: IkeSa, child: ChildSa): void {
     done: () => noteOutcome(child.owner),
     failed: (error, owner) =>
       again(owner, error, 'CHILD_SA', (ms) => {
-        if (owner.children.has(child.uniqueId)) child.after(owner.core, ms, () => rekeyChild(child.owner, child))
+        if (owner.children.has(child.uniqueId))
+          child.after(owner.core, 'retry', ms, () => rekeyChild(child.owner, child))
       }),
   })
 }
