@@ -65,6 +65,7 @@ export interface ChildDraft {
   copyDscp?: ChildConfig['copyDscp']
   icmp?: boolean
   sha256_96?: boolean
+  singlePair?: boolean
   label?: string
   labelMode?: ChildConfig['labelMode']
   perCpuSas?: ChildConfig['perCpuSas']
@@ -132,6 +133,7 @@ export const childKeys: KeyTable<ChildDraft> = {
   }),
   icmp: field('icmp', parseBool, { ...bool('no'), support: 'kept' }),
   sha256_96: field('sha256_96', parseBool, bool('no')),
+  single_pair: field('singlePair', parseBool, { ...bool('no'), support: 'own' }),
   label: field('label', (text) => text, { syntax: 'security label', default: '', support: 'kept' }),
   label_mode: field('labelMode', parseKeywordOf(['system', 'simple', 'selinux']), {
     syntax: 'system, simple, selinux',

@@ -125,6 +125,8 @@ export interface ChildConfig {
   readonly copyDscp: 'no' | 'in' | 'out' | 'yes'
   readonly icmp: boolean
   readonly sha256_96: boolean
+  /** As responder: a Child SA for each pair of addresses. */
+  readonly singlePair: boolean
   readonly label?: string
   readonly labelMode: 'system' | 'simple' | 'selinux'
   readonly perCpuSas: 'no' | 'yes' | 'encap'

@@ -109,6 +109,7 @@ const childFields: readonly (keyof ChildConfig)[] = [
   'copyDscp',
   'icmp',
   'sha256_96',
+  'singlePair',
   'label',
   'labelMode',
   'perCpuSas',

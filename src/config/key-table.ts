@@ -9,6 +9,8 @@ import { printable, type Tree, type TreeItem } from './tree.ts'
 
 export type Support =
   | 'yes'
+  /** As `yes`, and charon does not have it. */
+  | 'own'
   /** Accepted, without effect: it means something for IKEv1 only. */
   | 'IKEv1'
   /** Accepted and kept; what it asks for is not done yet. */

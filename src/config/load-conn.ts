@@ -213,6 +213,7 @@ function childConfig(name: string, draft: ChildDraft): ChildConfig {
     copyDscp: draft.copyDscp ?? 'out',
     icmp: draft.icmp ?? false,
     sha256_96: draft.sha256_96 ?? false,
+    singlePair: draft.singlePair ?? false,
     ...(draft.label && { label: draft.label }),
     labelMode: draft.labelMode ?? 'system',
     perCpuSas: draft.perCpuSas ?? 'no',

@@ -17,7 +17,7 @@ import { selectionRules } from './exchanges/ike-sa-init.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { has } from './notifies.ts'
 import { type Selected, type SelectionRules, select } from './proposals.ts'
-import { pairs, substituted, within } from './selectors.ts'
+import { isSinglePair, pairs, substituted, within } from './selectors.ts'
 import { localSelectors, remoteSelectors } from './virtual-ips.ts'
 
 /** The payloads of a request or response that concern a Child SA. */
@@ -33,6 +33,8 @@ export interface Choice {
   readonly selected: Selected
   readonly localTs: readonly AddressSelector[]
   readonly remoteTs: readonly AddressSelector[]
+  /** More of the offer would be granted, in other Child SAs. */
+  readonly more: boolean
 }
 
 /** The child whose selectors fit best, and what is left of the offer after narrowing; a rekeying keeps its child. */
@@ -51,7 +53,14 @@ export function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: bool
     const remoteTs = narrow(offeredRemote, ourRemote)
     // Selectors of two families alone would be an SA that no packet can use.
     if (pairs(localTs, remoteTs).length === 0) return []
-    return [{ config, localTs, remoteTs, score: exactness(offeredLocal, localTs) + exactness(offeredRemote, remoteTs) }]
+    // RFC 7296 §2.9: what comes first is of a packet, and what is granted MUST include it if it can.
+    const first = {
+      localTs: narrow(offeredLocal.slice(0, 1), ourLocal),
+      remoteTs: narrow(offeredRemote.slice(0, 1), ourRemote),
+    }
+    const forPacket = pairs(first.localTs, first.remoteTs).length > 0 ? 4 : 0
+    const score = forPacket + exactness(offeredLocal, localTs) + exactness(offeredRemote, remoteTs)
+    return [{ config, localTs, remoteTs, first, score }]
   })
   fits.sort((a, b) => b.score - a.score)
   const [best] = fits
@@ -65,6 +74,7 @@ export function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: bool
     core.alert('ts-mismatch', sa)
     throw new Refusal(NOTIFY.TS_UNACCEPTABLE, 'no child of the connection has these traffic selectors')
   }
+  const granted = best.config.singlePair ? singlePair(best) : best
   const proposals = proposalsOf(best.config)
   const selected = select(proposals, offer.SA.proposals, childRules(sa, withoutKeyExchange))
   if (selected === undefined || selected.spi.length !== 4) {
@@ -82,7 +92,9 @@ export function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: bool
     throw new Refusal(NOTIFY.NO_PROPOSAL_CHOSEN, 'no acceptable proposal found')
   }
   core.log('CFG', 1, `selected proposal: ${formatProposal(selected)}`, sa)
-  return { config: best.config, selected, localTs: best.localTs, remoteTs: best.remoteTs }
+  const { localTs, remoteTs } = granted
+  const more = old === undefined && fits.some((fit) => !covers(granted, fit))
+  return { config: best.config, selected, localTs, remoteTs, more }
 }
 
 /** The proposals of a child: ESP, or AH where that is configured. */
@@ -124,6 +136,35 @@ export function shown(proposal: ConfiguredProposal, withoutKeyExchange: boolean)
     ({ type }) => type !== TRANSFORM_TYPE.KE && type < TRANSFORM_TYPE.ADDKE1,
   )
   return { ...proposal, transforms }
+}
+
+interface Narrowed {
+  readonly localTs: readonly AddressSelector[]
+  readonly remoteTs: readonly AddressSelector[]
+}
+
+/**
+ * What is left for a child that wants an SA for each pair of addresses: the pair of the packet that the initiator has put
+ * first (RFC 7296 §2.9: narrowing is better than refusing).
+ * @throws Refusal SINGLE_PAIR_REQUIRED when it names no packet
+ */
+function singlePair({ localTs, remoteTs, first }: Narrowed & { readonly first: Narrowed }): Narrowed {
+  if (isSinglePair(localTs, remoteTs)) return { localTs, remoteTs }
+  const [local, remote] = [first.localTs[0], first.remoteTs[0]]
+  if (local === undefined || remote === undefined || !isSinglePair([local], [remote])) {
+    throw new Refusal(NOTIFY.SINGLE_PAIR_REQUIRED, 'the child is configured for single pairs of addresses')
+  }
+  const host = ({ start, end, family }: AddressSelector) => ({ ...anySelector, start, end, family })
+  return { localTs: narrow(localTs, [host(local)]), remoteTs: narrow(remoteTs, [host(remote)]) }
+}
+
+const anySelector = { kind: 'address', protocol: 0, startPort: 0, endPort: 65535 } as const
+
+/** Whether all that `other` would be for is in what is granted. */
+function covers(granted: Narrowed, other: Narrowed): boolean {
+  return pairs(other.localTs, other.remoteTs).every(
+    ({ local, remote }) => within([local], granted.localTs) && within([remote], granted.remoteTs),
+  )
 }
 
 /** 2 when nothing of the offer was lost, 1 otherwise. */

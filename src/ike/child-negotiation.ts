@@ -85,8 +85,8 @@ export function draft(sa: IkeSa, plan: ChildPlan, spi: ReservedSpi, withoutKeyEx
   const { core } = sa
   const { config } = plan
   const proposals = proposalsOf(config)
-  const localTs = old?.agreement.localTs ?? localSelectors(sa, config.localTs)
-  const remoteTs = old?.agreement.remoteTs ?? remoteSelectors(sa, config.remoteTs)
+  const localTs = old?.agreement.localTs ?? plan.selectors?.local ?? localSelectors(sa, config.localTs)
+  const remoteTs = old?.agreement.remoteTs ?? plan.selectors?.remote ?? remoteSelectors(sa, config.remoteTs)
   const uniqueId = core.nextChildId()
   const reqid = plan.reqid ?? (config.reqid || undefined)
   core.log(
@@ -174,6 +174,7 @@ export function* conclude(
     spi,
     seed,
     initiator: true,
+    ...(draft.plan.sequence !== undefined && { sequence: draft.plan.sequence }),
     deferOutbound: redundant,
   })
   if (sa.deletedUnseen.has(child.spiOut)) {
@@ -216,6 +217,7 @@ export function* grant(
   const proposal: Payload[] = [
     ...modeNotifies(transport),
     ...ipcompNotify(spi),
+    ...(choice.more ? [notify(NOTIFY.ADDITIONAL_TS_POSSIBLE)] : []),
     { type: 'SA', proposals: [proposalOf(selected, selected.number, spiBytes32(spi.spi), withoutKeyExchange)] },
   ]
   const selectors: Payload[] = [
@@ -254,6 +256,8 @@ interface Establishment {
   readonly deferOutbound: boolean
   /** The SA that the new one replaces. */
   readonly old?: ChildSa
+  /** Of the acquire that wants it. */
+  readonly sequence?: number
 }
 
 /** Derives the keys, installs states and policies, and makes the child the IKE SA's own. */
@@ -283,7 +287,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   })
   const taken = spi.take(agreement.ipcomp !== undefined) // from here on `uninstall` removes the reserved state with the rest
   try {
-    yield* child.install(sa, { ours, theirs }, deferOutbound, spi.at)
+    yield* child.install(sa, { ours, theirs }, deferOutbound, spi.at, options.sequence)
   } catch (error) {
     core.log(
       'IKE',

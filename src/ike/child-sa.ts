@@ -112,6 +112,7 @@ export class ChildSa {
    * `uninstall` can take back whatever there is when something fails or the script ends in between.
    * @param deferOutbound the outbound state waits for `enableOutbound`: as responder of a rekeying, because the peer
    * cannot receive on it before it has our answer (RFC 7296 §2.8), and for an SA that is redundant from the beginning
+   * @param sequence of the acquire that this answers
    * @param at where the SPI was reserved: states are made there and then follow the IKE SA
    * @throws KernelError
    */
@@ -120,10 +121,11 @@ export class ChildSa {
     keys: { readonly ours: ChildKeys; readonly theirs: ChildKeys },
     deferOutbound = false,
     at: Path = sa,
+    sequence?: number,
   ): Script<void> {
     this.state = 'INSTALLING'
     this.lifetime = drawLifetime(sa.core, this.config)
-    const states = kernelSas(sa, this, keys, at)
+    const states = kernelSas(sa, this, keys, at, sequence)
     this.#in = states.in
     yield* kernel({ kind: 'install-sa', sa: states.in, larval: true })
     if (deferOutbound) {

@@ -48,6 +48,7 @@ export function kernelSas(
   child: ChildSa,
   keys: { readonly ours: ChildKeys; readonly theirs: ChildKeys },
   { local, remote }: Path,
+  sequence?: number,
 ): { in: KernelSa; out: KernelSa } {
   const { config, agreement, reqid, protocol } = child
   const { suite, mode, ipcomp } = agreement
@@ -101,6 +102,7 @@ export function kernelSas(
       ...selectorOf('out'),
       ...(encapsulated && { encapsulation: { sourcePort: local.port, destinationPort: remote.port } }),
       ...(ipcomp && { cpi: ipcomp.cpiOut }),
+      ...(sequence !== undefined && { sequence }),
       ...(markOut && { mark: markOut }),
       ...(setMarkOut && { outputMark: setMarkOut }),
       ...(ifIdOut !== undefined && { ifId: ifIdOut }),

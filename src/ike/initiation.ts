@@ -1,5 +1,6 @@
 /** Bringing up a child: over an IKE SA that is there, or over a new one. */
 import type { ChildConfig, Connection } from '../config/connection.ts'
+import { serves } from './child-parts.ts'
 import type { ChildPlan } from './child-plan.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { Core } from './core.ts'
@@ -23,7 +24,11 @@ export function initiate(core: Core, connection: Connection, plan: ChildPlan, re
   plan.begun(sa)
   const { config } = plan
   const existing = [...sa.children.values()].find(
-    ({ name, state, leaving }) => name === config.name && (state === 'INSTALLED' || state === 'REKEYING') && !leaving,
+    (child) =>
+      child.name === config.name &&
+      (child.state === 'INSTALLED' || child.state === 'REKEYING') &&
+      !child.leaving &&
+      serves(child, plan),
   )
   const queued = [...sa.activeTasks, ...sa.queuedTasks].some((task) => task.child === config.name)
   if (existing !== undefined || queued) {

@@ -26,7 +26,7 @@ export function kernelEvent(core: Core, event: KernelEvent): void {
 }
 
 function acquire(core: Core, event: Extract<KernelEvent, { kind: 'acquire' }>): void {
-  const { reqid, packet } = event
+  const { reqid, packet, sequence } = event
   const trap = core.traps.byReqid(reqid)
   if (trap === undefined) {
     core.log('KNL', 1, `trap not found, unable to acquire reqid ${reqid}`)
@@ -42,7 +42,7 @@ function acquire(core: Core, event: Extract<KernelEvent, { kind: 'acquire' }>): 
     1,
     `creating acquire job for policy ${formatSelector(local)} === ${formatSelector(remote)} with reqid {${reqid}}`,
   )
-  const plan = new ChildPlan(trap.config, { packet, reqid })
+  const plan = new ChildPlan(trap.config, { packet, reqid, sequence })
   core.traps.pending.add(reqid)
   const settled = (): void => void core.traps.pending.delete(reqid)
   plan.listen({ up: settled, failed: settled })

@@ -50,6 +50,18 @@ export function within(part: readonly AddressSelector[], whole: readonly Address
   return part.length > 0 && part.every((selector) => whole.some((other) => contains(other, selector)))
 }
 
+/** Whether there is one address on each side. */
+export function isSinglePair(local: readonly AddressSelector[], remote: readonly AddressSelector[]): boolean {
+  return [local, remote].every((side) => {
+    const [first] = side
+    return first !== undefined && side.every(({ start, end }) => [start, end].every((x) => sameOctets(x, first.start)))
+  })
+}
+
+function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
+}
+
 /** Pairs of a local and a remote selector that can be one policy: same family, protocols that agree. */
 export function pairs(
   local: readonly AddressSelector[],

@@ -82,6 +82,8 @@ export interface KernelSa extends SaId {
   readonly selector?: KernelSelector
   /** XFRMA_SET_MARK: the mark a packet carries after processing. */
   readonly outputMark?: Mark
+  /** Of the acquire that this state answers: the kernel forgets the question, also when the reqid is another one. */
+  readonly sequence?: number
   readonly ifId?: number
   /** Octets to pad plaintext to; 0 is none. */
   readonly tfcPadding?: number
@@ -238,7 +240,7 @@ export type KernelEvent =
       readonly destination: string
       /** The packet's own selector: host addresses, protocol and ports. */
       readonly packet: KernelSelector
-      /** The sequence number of the acquire, given back to the kernel by nobody today. */
+      /** The number of the acquire: the state that answers it carries it. */
       readonly sequence: number
     }
   /** A soft or hard limit of a state was reached. */

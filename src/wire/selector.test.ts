@@ -13,6 +13,7 @@ import {
   narrow,
   parseSelector,
   toSubnet,
+  without,
 } from './selector.ts'
 import { parseServiceNames } from './services.ts'
 
@@ -202,3 +203,25 @@ function selector(text: string): AddressSelector {
   assert.ok(parsed?.kind === 'address', text)
   return parsed
 }
+
+test('what is left without what is taken', () => {
+  const range = (text: string): AddressSelector[] => {
+    const selector = parseSelector(text)
+    return selector?.kind === 'address' ? [selector] : []
+  }
+  const left = (all: string, ...taken: string[]) => formatSelectors(without(range(all), taken.flatMap(range)))
+  assert.equal(left('10.0.0.0/8', '10.0.0.0/8'), '')
+  assert.equal(left('10.0.0.0/24', '192.0.2.0/24'), '10.0.0.0/24')
+  assert.equal(left('10.0.0.0/24', '10.0.0.0/25'), '10.0.0.128/25')
+  assert.equal(
+    left('10.0.0.0/24', '10.0.0.5', '10.0.0.9'),
+    '10.0.0.0..10.0.0.4 10.0.0.6..10.0.0.8 10.0.0.10..10.0.0.255',
+  )
+  assert.equal(left('0.0.0.0/0', '0.0.0.0', '255.255.255.255'), '0.0.0.1..255.255.255.254')
+  assert.equal(
+    left('2001:db8::/64', '2001:db8::ff-2001:db8::ffff'),
+    '2001:db8::..2001:db8::fe 2001:db8::1:0..2001:db8::ffff:ffff:ffff:ffff',
+  )
+  assert.equal(left('10.0.0.0/24', '10.0.0.1[tcp/80]'), '10.0.0.0/32 10.0.0.2..10.0.0.255', 'in whole addresses')
+  assert.equal(left('10.0.0.0/24[tcp]', '10.0.0.0/24[udp]'), '10.0.0.0/24[tcp]')
+})

@@ -78,6 +78,33 @@ export function narrow(
   return narrowed
 }
 
+/**
+ * What of `all` no selector of `taken` selects, in whole addresses: where only some protocols or ports of an address are
+ * taken, none of it is left.
+ */
+export function without(all: readonly AddressSelector[], taken: readonly AddressSelector[]): AddressSelector[] {
+  return taken.reduce<AddressSelector[]>((left, one) => left.flatMap((selector) => cut(selector, one)), [...all])
+}
+
+function cut(selector: AddressSelector, taken: AddressSelector): AddressSelector[] {
+  const common = intersect(selector, taken)
+  if (common === undefined) return [selector]
+  const before = compare(selector.start, common.start) < 0 && { ...selector, end: neighbour(common.start, -1) }
+  const after = compare(common.end, selector.end) < 0 && { ...selector, start: neighbour(common.end, 1) }
+  return [before, after].filter((part) => part !== false)
+}
+
+/** The address before or after another one. */
+function neighbour(address: Uint8Array, step: 1 | -1): Uint8Array {
+  const next = address.slice()
+  for (let i = next.length - 1; i >= 0; i--) {
+    const sum = (next[i] ?? 0) + step
+    next[i] = sum & 0xff
+    if (sum >= 0 && sum <= 0xff) break
+  }
+  return next
+}
+
 /** The selector of a subnet; bits of `address` behind the prefix do not matter. */
 export function fromSubnet(
   address: Uint8Array,

@@ -125,6 +125,7 @@ export function child(given: Partial<ChildConfig> = {}): ChildConfig {
     copyDscp: 'out',
     icmp: false,
     sha256_96: false,
+    singlePair: false,
     labelMode: 'system',
     perCpuSas: 'no',
     ...given,

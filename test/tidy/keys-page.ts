@@ -26,6 +26,7 @@ const tables: readonly (readonly [title: string, rows: Readonly<Record<string, R
 
 const words: Readonly<Record<Support, string>> = {
   yes: 'yes',
+  own: 'yes; charon has no such key',
   kept: '**no effect yet**',
   refused: 'only the default',
   IKEv1: 'IKEv1 only, ignored',

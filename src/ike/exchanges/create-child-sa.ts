@@ -26,6 +26,7 @@ import type {
 import { shape } from '../../wire/shape.ts'
 import { childRules, proposalsOf } from '../child-choice.ts'
 import { announceUp, conclude, DeletedByPeer, draft, grant, reserve } from '../child-negotiation.ts'
+import { askForPairs, askForRest } from '../child-parts.ts'
 import type { ChildPlan } from '../child-plan.ts'
 import { mayCreateChild, type Nonces } from '../collisions.ts'
 import { assert, ExchangeTimeout, PeerRefused, Refusal } from '../errors.ts'
@@ -63,12 +64,14 @@ export function* initiate(sa: IkeSa, plan: ChildPlan): Script<void> {
     noteOutcome(sa)
     announceUp(sa, child)
     plan.up(child)
+    askForRest(sa, offered, child, created.answer.N)
   } catch (error) {
     if (error instanceof ExchangeTimeout) throw error
     noteOutcome(sa, error instanceof Error ? error : undefined)
     const message = error instanceof Error ? error.message : String(error)
     core.log('IKE', 1, message, sa)
     if (isPutOff(error)) return createLater(sa, plan)
+    if (askForPairs(sa, offered, error)) return
     core.log('IKE', 1, 'failed to establish CHILD_SA, keeping IKE_SA', sa)
     core.alert('keep-on-child-sa-failure', sa)
     plan.failed(message, error instanceof Error ? error : undefined)

@@ -34,6 +34,7 @@ import {
 import { authenticate, failed, furtherRounds, possibleConnections } from '../auth/selection.ts'
 import { certificateRequest, readCertificateRequests } from '../auth/signature.ts'
 import { announceUp, conclude, draft, grant, reserve } from '../child-negotiation.ts'
+import { askForPairs, askForRest } from '../child-parts.ts'
 import type { ChildPlan } from '../child-plan.ts'
 import { assert, ExchangeTimeout, PeerRefused, Refusal } from '../errors.ts'
 import { announceEstablished } from '../established.ts'
@@ -127,10 +128,12 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
     const child = yield* conclude(sa, offered, spi, answer, { ni, nr }, true)
     announceUp(sa, child)
     plan.up(child)
+    askForRest(sa, offered, child, answer.N)
   } catch (error) {
     if (error instanceof ExchangeTimeout) throw error
     const message = error instanceof Error ? error.message : String(error)
     if (!(error instanceof KernelError)) core.log('IKE', 1, message, sa)
+    if (askForPairs(sa, offered, error)) return
     core.log('IKE', 1, 'failed to establish CHILD_SA, keeping IKE_SA', sa)
     core.alert('keep-on-child-sa-failure', sa)
     plan.failed(message, error instanceof Error ? error : undefined)

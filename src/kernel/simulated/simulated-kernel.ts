@@ -431,9 +431,10 @@ export class SimulatedKernel {
     }
     if (best !== undefined || acquiring) return best
     const { protocol, reqid, mode } = template
-    this.#states.add(larvalState({ protocol, spi: 0, source, destination }, reqid, mode, packet.ifId ?? 0, this.#now))
-    if (protocol === 'IPCOMP') return undefined // the daemon hears of it, and does nothing
     const sequence = ++this.#acquireSequence
+    const id = { protocol, spi: 0, source, destination }
+    this.#states.add({ ...larvalState(id, reqid, mode, packet.ifId ?? 0, this.#now), sequence })
+    if (protocol === 'IPCOMP') return undefined // the daemon hears of it, and does nothing
     const event = { kind: 'acquire', reqid, protocol, source, destination, sequence } as const
     this.#events.push({ ...event, packet: packetSelector(packet, policy.selector.family) })
     return undefined

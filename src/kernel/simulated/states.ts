@@ -12,6 +12,8 @@ export interface State extends SaId {
   readonly reqid: number
   readonly mode: SaMode
   readonly ifId: number
+  /** Of acquire states. */
+  readonly sequence?: number
   readonly addedMs: number
   /** Of valid states only. */
   readonly sa?: KernelSa
@@ -67,7 +69,7 @@ export class StateTable {
     const found = this.#acquires.find(
       (state) =>
         state.protocol === sa.protocol &&
-        state.reqid === sa.reqid &&
+        (state.reqid === sa.reqid || state.sequence === (sa.sequence ?? 0)) &&
         state.mode === sa.mode &&
         state.source === sa.source &&
         state.destination === sa.destination,

@@ -91,6 +91,7 @@ export function installState(sa: KernelSa, update: boolean, context: StateContex
     id: { daddr: octets(sa.destination), spi: sa.spi, proto: protocolNumbers[sa.protocol] },
     saddr: octets(sa.source),
     lft: encodeLimits(sa.limits),
+    seq: sa.sequence ?? 0,
     reqid: sa.reqid,
     family: addressFamily(sa.destination),
     mode: modeNumbers[mode],
