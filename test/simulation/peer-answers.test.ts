@@ -1,6 +1,6 @@
 /** What a host asks of an authentic peer, and what it makes of its answers, right or wrong (RFC 7296 §2.9, §2.21, §3). */
 import assert from 'node:assert/strict'
-import { EXCHANGE, KE, NOTIFY, PROTOCOL, TRANSFORM_TYPE } from '../../src/wire/numbers.ts'
+import { EXCHANGE, IPCOMP_TRANSFORM, KE, NOTIFY, PROTOCOL, TRANSFORM_TYPE } from '../../src/wire/numbers.ts'
 import type { Payload, Proposal } from '../../src/wire/payloads/index.ts'
 import { formatSelectors } from '../../src/wire/selector.ts'
 import type { BareInitiator } from './bare-initiator.ts'
@@ -321,3 +321,35 @@ scenario('TEMPORARY_FAILURE is the answer for minutes', () => {
   world.wait(1)
   nothingLeaks(world)
 })
+
+const offeredIpcomp = { child: { ipcomp: true } }
+
+/** §2.22: two octets of CPI, one of the algorithm, beside the SA payload. */
+scenario('the offer of a Child SA with IPComp', () => {
+  const { peer } = asked(offeredIpcomp)
+  const { payloads } = peer.asked()
+  const said = payloads.filter((payload) => payload.type === 'N' && payload.notify === NOTIFY.IPCOMP_SUPPORTED)
+  assert.equal(said.length, 1)
+  const { data, protocol, spi: empty } = the('N', said)
+  assert.deepEqual([data.length, data[2], protocol, empty.length], [3, IPCOMP_TRANSFORM.DEFLATE, 0, 0])
+})
+
+/** §2.22: what was not proposed is not accepted, and of several answers one at most counts. */
+for (const [what, options, answers, accepted] of [
+  ['that was offered', offeredIpcomp, ['123402'], 0x1234],
+  ['that was not offered', offeredIpcomp, ['123403'], undefined],
+  ['when none was offered', {}, ['123402'], undefined],
+  ['twice', offeredIpcomp, ['123403', '123402', '567802'], 0x1234],
+  ['without a CPI', offeredIpcomp, ['000002'], undefined],
+  ['that is cut off', offeredIpcomp, ['1234'], undefined],
+] as const) {
+  scenario(`an answer with an IPComp algorithm ${what}`, () => {
+    const { world, peer, answer } = asked(options)
+    const data = answers.map((hex) => Uint8Array.from(Buffer.from(hex, 'hex')))
+    peer.answer([...data.map((one) => notify(NOTIFY.IPCOMP_SUPPORTED, { data: one })), ...granted])
+    assert.deepEqual(answer(), { kind: 'done' })
+    assert.equal(onlyChild(world.right).cpiOut, accepted)
+    const compressing = world.right.kernel.states.filter(({ protocol }) => protocol === 'IPCOMP')
+    assert.equal(compressing.length, accepted === undefined ? 0 : 2)
+  })
+}

@@ -7,7 +7,18 @@ import { seededRandom } from '../../src/crypto/random.ts'
 import { open, seal } from '../../src/crypto/sealed.ts'
 import { Secret } from '../../src/crypto/secret.ts'
 import { proposalOf } from '../../src/ike/proposals.ts'
-import { ENCR, ESN, EXCHANGE, INTEG, KE, NOTIFY, PRF, PROTOCOL, TRANSFORM_TYPE } from '../../src/wire/numbers.ts'
+import {
+  ENCR,
+  ESN,
+  EXCHANGE,
+  INTEG,
+  IPCOMP_TRANSFORM,
+  KE,
+  NOTIFY,
+  PRF,
+  PROTOCOL,
+  TRANSFORM_TYPE,
+} from '../../src/wire/numbers.ts'
 import type { Payload, Proposal } from '../../src/wire/payloads/index.ts'
 import { formatSelectors } from '../../src/wire/selector.ts'
 import { BareInitiator } from './bare-initiator.ts'
@@ -484,6 +495,33 @@ scenario('a Delete of a Child SA that is not there is answered without one', () 
   )
   assert.equal(onlyChild(world.right).state, 'INSTALLED')
 })
+
+/** §2.22: of several algorithms one is accepted, if it is one that we have, beside the SA payload and nowhere else. */
+scenario('the peer offers several IPComp algorithms', () => {
+  const ipcomp = (hex: string) => notify(NOTIFY.IPCOMP_SUPPORTED, { data: Uint8Array.from(Buffer.from(hex, 'hex')) })
+  const offers = [ipcomp('111103'), ipcomp('222202'), ipcomp('333302'), ipcomp('444401')]
+  const { world, peer } = up({ child: { ipcomp: true } })
+  const answer = create(peer, ...offers, { type: 'SA', proposals: [esp] }, nonce, ...selectors()) ?? []
+  const said = answer.filter((payload) => payload.type === 'N' && payload.notify === NOTIFY.IPCOMP_SUPPORTED)
+  assert.equal(said.length, 1)
+  assert.equal(the('N', said).data[2], IPCOMP_TRANSFORM.DEFLATE)
+  assert.equal(onlyChild(world.right).cpiOut, 0x2222)
+  assert.deepEqual(names(inform(peer, ...offers)), [])
+})
+
+for (const [what, hex] of [
+  ['none that we have', '111103'],
+  ['none at all', ''],
+] as const) {
+  scenario(`the peer offers IPComp algorithms, ${what}`, () => {
+    const offer =
+      hex === '' ? [] : [notify(NOTIFY.IPCOMP_SUPPORTED, { data: Uint8Array.from(Buffer.from(hex, 'hex')) })]
+    const { world, peer } = up({ child: { ipcomp: true } })
+    const answer = create(peer, ...offer, { type: 'SA', proposals: [esp] }, nonce, ...selectors())
+    assert.deepEqual(names(answer), ['SA', 'Nonce', 'TSi', 'TSr'])
+    assert.equal(onlyChild(world.right).cpiOut, undefined)
+  })
+}
 
 // --- the configuration payload -----------------------------------------------------------------------------------
 
