@@ -25,6 +25,8 @@ export interface CoreSettings {
   readonly initiatorOnly: boolean
   /** Reauthentication: the new IKE SA is made before the old one is deleted. */
   readonly makeBeforeBreak: boolean
+  /** How many requests of a peer are taken at once (RFC 7296 §2.3), 1 to 32; charon takes 1. */
+  readonly windowSize: number
   /** Answer requests of unknown IKE SAs with an unprotected INVALID_IKE_SPI (RFC 7296 §2.21.4), now and then. */
   readonly sendInvalidIkeSpi: boolean
   /** Octets of a whole IP datagram; 0 is the family's default. */
@@ -83,6 +85,7 @@ export const defaultCoreSettings: CoreSettings = {
   childSaLimit: 4096,
   initiatorOnly: false,
   makeBeforeBreak: true,
+  windowSize: 1,
   sendInvalidIkeSpi: true,
   fragmentSize: 1280,
   maxPacket: 10000,

@@ -9,6 +9,7 @@ import type { Payload } from '../wire/payloads/index.ts'
 import { assert, Refusal } from './errors.ts'
 import { Reassembly } from './fragments.ts'
 import type { IkeSa } from './ike-sa.ts'
+import { sayInvalid } from './invalid-message-id.ts'
 import { noteParsed, openCounted } from './messages.ts'
 import { refusalFor } from './refuse.ts'
 import { responders } from './responders.ts'
@@ -88,6 +89,9 @@ export class Answers {
         core.drops.unexpected++
         const line = `received message ID ${messageId}, expected ${this.#window.expected}, ignored`
         core.log('NET', 1, line, this.#sa)
+        // What comes too late has been on the way for long; what comes too early somebody must have sent so.
+        const early = messageId > this.#window.expected
+        if (early && openCounted(this.#sa, header, bytes, undefined) !== undefined) sayInvalid(this.#sa, messageId)
         return
       }
       case 'retransmission':

@@ -86,6 +86,11 @@ export class Dialogue {
     this.#requests.probe(paths)
   }
 
+  /** The peer has said which path it is. */
+  stopProbing(): void {
+    this.#requests.stopProbing()
+  }
+
   /** Sends one request that nobody waits for, whatever is outstanding: the last message of an SA that ends. */
   sendLast(exchange: number, payloads: readonly Payload[]): void {
     this.#requests.sendLast(exchange, payloads)
@@ -126,6 +131,19 @@ export class Dialogue {
   /** What a script works on that waits for a request is settled without it. */
   forgetAside(about: object): void {
     this.#answers.forgetAside(about)
+  }
+
+  // --- windows (RFC 7296 §2.3) ------------------------------------------------------------------------------------
+
+  /** The peer takes so many of our requests at once. A window never shrinks. */
+  peerTakes(requests: number): void {
+    this.#requests.growWindow(requests)
+    this.#tasks.next()
+  }
+
+  /** The peer has been told, or is about to be, that we take so many. */
+  weTake(requests: number): void {
+    this.#answers.growWindow(requests)
   }
 
   // --- both -----------------------------------------------------------------------------------------------------

@@ -99,6 +99,8 @@ export class IkeSa {
   nat: NatState = noNat
   /** Role in the first of a row of rekeyed IKE SAs: who decides about addresses (RFC 4555 §1.3). */
   firstRole: 'initiator' | 'responder'
+  /** The highest message ID of the peer's requests about addresses. */
+  newestMove = 0
   /** There when both sides support MOBIKE. */
   mobike: Mobike | undefined
   /** The peer asked for certificates. */
@@ -112,6 +114,8 @@ export class IkeSa {
   reauthAtMs: number | undefined
   /** When the last authenticated message of the peer came. */
   lastHeardMs: number
+  /** When the peer was last told of an invalid message ID. */
+  invalidSaidAtMs: number | undefined
   /** A timer for keepalives runs. */
   keepingAlive = false
   /** When we sent something last; a NAT forgets who is silent. */

@@ -29,34 +29,44 @@ const types = (payloads: readonly { readonly notify: number }[]): number[] => pa
 
 test('UPDATE_SA_ADDRESSES moves the IKE SA to where the request came from, and COOKIE2 comes back as it was', () => {
   const sa = ikeSa('responder')
-  assert.deepEqual(answerMobike(sa, [update, cookie], { local, remote: elsewhere }), [cookie])
+  assert.deepEqual(answerMobike(sa, [update, cookie], { messageId: 1, path: { local, remote: elsewhere } }), [cookie])
   assert.deepEqual(sa.remote, elsewhere)
 })
 
 test('UPDATE_SA_ADDRESSES of the one that does not decide is ignored', () => {
   const sa = ikeSa('initiator')
-  assert.deepEqual(answerMobike(sa, [update, cookie], { local, remote: elsewhere }), [cookie])
+  assert.deepEqual(answerMobike(sa, [update, cookie], { messageId: 1, path: { local, remote: elsewhere } }), [cookie])
   assert.deepEqual(sa.remote, remote)
+})
+
+test('RFC 4555 §3.5: an UPDATE_SA_ADDRESSES that a newer one has overtaken is answered and moves nothing', () => {
+  const sa = ikeSa('responder')
+  answerMobike(sa, [update], { messageId: 6, path: { local, remote: elsewhere } })
+  assert.deepEqual(answerMobike(sa, [update, cookie], { messageId: 5, path: { local, remote } }), [cookie])
+  assert.deepEqual(sa.remote, elsewhere)
 })
 
 test('after a rekeying by the responder the first initiator still decides', () => {
   const sa = ikeSa('initiator')
   sa.firstRole = 'responder'
-  answerMobike(sa, [update], { local, remote: elsewhere })
+  answerMobike(sa, [update], { messageId: 1, path: { local, remote: elsewhere } })
   assert.deepEqual(sa.remote, elsewhere)
 })
 
 test('without MOBIKE its notifies are nothing', () => {
   const sa = ikeSa('responder')
   sa.mobike = undefined
-  assert.deepEqual(answerMobike(sa, [update, cookie], { local, remote: elsewhere }), [])
+  assert.deepEqual(answerMobike(sa, [update, cookie], { messageId: 1, path: { local, remote: elsewhere } }), [])
   assert.deepEqual(sa.remote, remote)
 })
 
 for (const address of ['224.0.0.5', '127.0.0.1', '0.0.0.0', local.address, '255.255.255.255']) {
   test(`${address} is no place for a peer`, () => {
     const sa = ikeSa('responder')
-    const answer = answerMobike(sa, [update, cookie], { local, remote: { address, port: 4500 } })
+    const answer = answerMobike(sa, [update, cookie], {
+      messageId: 1,
+      path: { local, remote: { address, port: 4500 } },
+    })
     assert.deepEqual(types(answer), [NOTIFY.UNACCEPTABLE_ADDRESSES, NOTIFY.COOKIE2])
     assert.deepEqual(sa.remote, remote)
   })
@@ -67,7 +77,7 @@ test('RFC 4555 §3.9: addresses that are not those of NO_NATS_ALLOWED change not
   // 192.0.2.1 -> 192.0.2.2, ports 4500 and 4500
   const meant = notify(NOTIFY.NO_NATS_ALLOWED, Uint8Array.of(192, 0, 2, 1, 192, 0, 2, 2, 0x11, 0x94, 0x11, 0x94))
   assert.ok(noNatsHold([meant], { local, remote }))
-  const answer = answerMobike(sa, [update, meant], { local, remote: elsewhere })
+  const answer = answerMobike(sa, [update, meant], { messageId: 1, path: { local, remote: elsewhere } })
   assert.deepEqual(types(answer), [NOTIFY.UNEXPECTED_NAT_DETECTED])
   assert.deepEqual(sa.remote, remote)
 })

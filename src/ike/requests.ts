@@ -147,6 +147,11 @@ export class Requests {
     }
   }
 
+  /** Somebody else has said which path it is: an answer on another one does not move the IKE SA any more. */
+  stopProbing(): void {
+    this.#probing = undefined
+  }
+
   #tryPaths(outstanding: Outstanding, probing: PathProbing): void {
     const { core } = this.#sa
     const now = probing.next(outstanding)

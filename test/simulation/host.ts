@@ -108,6 +108,11 @@ export class Host {
     return new SimulatedKernel({ ...kernel, random: seededRandom(Buffer.from(`${name} kernel ${seed}`)) })
   }
 
+  /** How many requests it takes at once, when it says so. */
+  get windowSize(): number {
+    return this.#options.settings.windowSize
+  }
+
   /** Jobs in the order in which they were asked for. */
   get jobs(): readonly PendingJob[] {
     return this.#jobs

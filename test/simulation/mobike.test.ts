@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { addresses } from './connection.ts'
 import { carries, exchanges, logged, notLogged, onlyChild, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
 import { elsewhere, movedTo, readdress, terminated } from './mobike.ts'
+import type { Flight } from './network.ts'
 import { established, type PairOptions, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
 
@@ -74,6 +75,39 @@ scenario('an update that somebody else repeats moves nothing', () => {
   world.inject(world.right, { address: '203.0.113.66', port: 4500 }, update.bytes, 4500)
   world.settle()
   movedTo(world, elsewhere, '192.0.2.2', spiIn)
+})
+
+/**
+ *     left                                           right
+ *                                                      192.0.2.2 -> 203.0.113.9
+ *       | <--------------------------------  request 0 |     sent on all paths, its answer is lost
+ *       | N(NATD_S_IP) N(NATD_D_IP), N(UPD_SA_ADDR) -> |     left has decided: 203.0.113.9
+ *       | <----------------------------  request 0     |     only on that path any more
+ */
+scenario('the responder moves: once the initiator has decided, an answer on another path changes nothing', () => {
+  const world = established()
+  const { spiIn } = onlyChild(world.left)
+  const lost = (flights: readonly Flight[]): void => {
+    for (const flight of flights) world.net.remove(flight)
+  }
+  const aboutRequest0 = ({ label }: Flight): boolean => /^INFORMATIONAL (request|response) 0/.test(label)
+  readdress(world.right, elsewhere)
+  world.deliver()
+  lost(world.net.flights)
+  world.wait(3, { deliver: false })
+  for (;;) {
+    lost(world.net.flights.filter(aboutRequest0))
+    if (world.net.flights.length === 0) break
+    world.deliver()
+  }
+  saidToPeer(world.left, 'N(UPD_SA_ADDR)')
+  world.wait(3, { deliver: false })
+  assert.ok(world.net.flights.length > 0)
+  lost(world.net.flights.filter(({ source }) => source.address === elsewhere))
+  world.settle()
+  world.wait(60)
+  movedTo(world, '192.0.2.1', elsewhere, spiIn)
+  terminated(world)
 })
 
 scenario('the initiator moves in transport mode: the selectors move with the hosts', () => {

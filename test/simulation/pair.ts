@@ -48,6 +48,8 @@ export interface PairOptions {
   readonly nat?: SideName | 'both'
   readonly connection?: Partial<Connection>
   readonly child?: Partial<ChildConfig>
+  /** A second child `more` between other subnets, in tunnel mode. */
+  readonly more?: boolean
   readonly settings?: Partial<CoreSettings>
   /** What `http:` URLs lead to. */
   readonly web?: ReadonlyMap<string, Uint8Array>
@@ -116,10 +118,17 @@ export function connectionOf(side: SideName, options: PairOptions): Connection {
         ...options.child,
         ...options[side]?.child,
       }),
+      ...(options.more ? [more(side, esp)] : []),
     ],
     ...options.connection,
     ...options[side]?.connection,
   })
+}
+
+function more(side: SideName, esp: readonly ConfiguredProposal[] | undefined): ChildConfig {
+  const net = (name: SideName): string => (name === 'left' ? '172.16.1.0/24' : '172.16.2.0/24')
+  const selectors = { localTs: [subnet(net(side))], remoteTs: [subnet(net(side === 'left' ? 'right' : 'left'))] }
+  return child({ name: 'more', ...selectors, ...(esp && { espProposals: esp }) })
 }
 
 /** The address that a side has itself. */

@@ -28,7 +28,7 @@ export interface Watched {
 export function watchSafety(world: Watched): void {
   const windows = new Map<string, Window>()
   world.onSend = (from, local, bytes) => {
-    checkWindow(windows, from.name, local.port === 500 ? bytes : bytes.subarray(4))
+    checkWindow(windows, from, world.hosts, local.port === 500 ? bytes : bytes.subarray(4))
   }
   world.onStep = () => {
     twinsAgree(world.hosts)
@@ -166,33 +166,44 @@ export function checkCarried(carried: Carried, from: Host, to: Host, mustBeProte
 }
 
 interface Window {
-  lastRequest: number
+  /** Message IDs of the first and the newest request that were seen. */
+  first?: number
+  newest?: number
   /** Datagrams by message id and direction: what is sent again must be the same octets. */
   readonly sent: Map<string, Set<string>>
   /** Datagrams by the octets where an IV begins: under one key none is used twice (RFC 5282 §3.1). */
   readonly ivs: Map<string, string>
 }
 
-/** RFC 7296 §2.2, §2.3: message ids go up by one and never back, and what is sent again is the same. */
-function checkWindow(windows: Map<string, Window>, sender: string, message: Uint8Array): void {
+/**
+ * RFC 7296 §2.2, §2.3: message ids go up by one, never further than the peer's window allows and never back behind it, and
+ * what is sent again is the same.
+ */
+function checkWindow(windows: Map<string, Window>, from: Host, hosts: readonly Host[], message: Uint8Array): void {
   if (message.length < 28) return // a keepalive
   const header = decodeHeader(message)
   // IKE_SA_INIT may be sent again with a cookie or another group, and errors without protection belong to no window.
   if (header.messageId === 0 && header.exchange === EXCHANGE.IKE_SA_INIT) return
   if (header.nextPayload !== PAYLOAD.SK && header.nextPayload !== PAYLOAD.SKF) return
-  const name = `${sender} ${header.spiI} ${header.spiR}`
-  let window = windows.get(name)
-  if (window === undefined) {
-    window = { lastRequest: header.flags.initiator ? 0 : -1, sent: new Map(), ivs: new Map() }
-    windows.set(name, window)
-  }
-  const { messageId, flags } = header
-  const what = `${sender}: ${flags.response ? 'response' : 'request'} ${messageId}`
+  const { messageId, flags, exchange, spiI, spiR } = header
+  const nameOf = (host: Host): string => `${host.name} ${spiI} ${spiR}`
+  const window = windows.get(nameOf(from)) ?? newWindow()
+  windows.set(nameOf(from), window)
+  const what = `${from.name}: ${flags.response ? 'response' : 'request'} ${messageId}`
   if (!flags.response) {
-    if (messageId < window.lastRequest) throw new Violation(`${what} after request ${window.lastRequest}`)
-    if (messageId > window.lastRequest + 1)
-      throw new Violation(`${what} after request ${window.lastRequest}: one is left out`)
-    window.lastRequest = messageId
+    const others = hosts.filter((host) => host !== from)
+    const size = Math.max(...others.map(({ windowSize }) => windowSize))
+    window.first ??= messageId
+    const { newest = messageId } = window
+    if (messageId <= newest - size) throw new Violation(`${what} after request ${newest}`)
+    if (messageId > newest + 1) throw new Violation(`${what} after request ${newest}: one is left out`)
+    window.newest = Math.max(newest, messageId)
+    // The last word of an IKE SA that ends at once waits for nothing.
+    const last = exchange === EXCHANGE.INFORMATIONAL ? 1 : 0
+    const answered = (id: number): boolean => others.some((host) => windows.get(nameOf(host))?.sent.has(`true ${id}`))
+    for (let id = window.first; id <= messageId - size - last; id++) {
+      if (!answered(id)) throw new Violation(`${what} before the response to request ${id}`)
+    }
   }
   const key = `${flags.response} ${messageId}`
   const datagrams = window.sent.get(key) ?? new Set()
@@ -206,4 +217,8 @@ function checkWindow(windows: Map<string, Window>, sender: string, message: Uint
   if ((window.ivs.get(iv) ?? text) !== text) throw new Violation(`${what} has an IV that was used before`)
   window.ivs.set(iv, text)
   if (!fragmented && datagrams.size > 1) throw new Violation(`${what} was sent twice with different octets`)
+}
+
+function newWindow(): Window {
+  return { sent: new Map(), ivs: new Map() }
 }

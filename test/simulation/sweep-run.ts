@@ -111,6 +111,7 @@ export const marks: Readonly<Record<string, RegExp>> = {
   'crossing first contacts': /both sides began an IKE_SA at once/,
   'told to try later': /N\(TEMP_FAIL\)/,
   'liveness checked': /sending DPD request/,
+  'a window above 1': /^peer takes [2-4] requests/,
   'DELETE of a child': /received DELETE for ESP/,
   'DELETE of an IKE SA': /received DELETE for IKE_SA/,
   'DELETE of what is gone': /CHILD_SA not found/,
@@ -148,6 +149,8 @@ type ActionName =
   | 'left initiates'
   | 'right initiates'
   | 'both initiate'
+  | 'left initiates everything'
+  | 'right initiates more'
   | 'left terminates the child'
   | 'right terminates the child'
   | 'left terminates the IKE SA'
@@ -163,6 +166,8 @@ type ActionName =
   | 'left rekeys the child'
   | 'right rekeys the child'
   | 'both rekey the child'
+  | 'left rekeys all children'
+  | 'both rekey all children'
   | 'left rekeys the IKE SA'
   | 'right rekeys the IKE SA'
   | 'both rekey the IKE SA'
@@ -196,7 +201,25 @@ interface Action {
 const actionTable: Readonly<Record<ActionName, Action>> = {
   'left initiates': { weight: 6, act: ({ left }) => initiate(left) },
   'right initiates': { weight: 3, act: ({ right }) => initiate(right) },
-  'both initiate': { weight: 2, act: ({ hosts }) => hosts.forEach(initiate) },
+  'both initiate': {
+    weight: 2,
+    act: ({ hosts }) => {
+      for (const host of hosts) initiate(host)
+    },
+  },
+  'left initiates everything': {
+    weight: 3,
+    act: ({ left }, _draw, { options }) => {
+      initiate(left)
+      if (options.more) initiate(left, 'more')
+    },
+  },
+  'right initiates more': {
+    weight: 2,
+    act: ({ right }, _draw, { options }) => {
+      if (options.more) initiate(right, 'more')
+    },
+  },
   'left terminates the child': { weight: 2, act: ({ left }, draw) => terminate(left, { child: 'net' }, draw) },
   'right terminates the child': { weight: 2, act: ({ right }, draw) => terminate(right, { child: 'net' }, draw) },
   'left terminates the IKE SA': { weight: 2, act: ({ left }, draw) => terminate(left, { ike: 'lab' }, draw) },
@@ -237,6 +260,8 @@ const actionTable: Readonly<Record<ActionName, Action>> = {
       for (const host of hosts) rekey(host, { child: 'net' })
     },
   },
+  'left rekeys all children': { weight: 2, act: ({ left }) => rekeyAll(left) },
+  'both rekey all children': { weight: 2, act: ({ hosts }) => hosts.forEach(rekeyAll) },
   'left rekeys the IKE SA': { weight: 2, act: ({ left }) => rekey(left, { ike: 'lab' }) },
   'right rekeys the IKE SA': { weight: 2, act: ({ right }) => rekey(right, { ike: 'lab' }) },
   'both rekey the IKE SA': {
@@ -274,7 +299,7 @@ const actionTable: Readonly<Record<ActionName, Action>> = {
     weight: 1,
     act: ({ left }, _draw, { options }) => {
       const before = connectionOf('left', options)
-      const children = before.children.map((child) => ({ ...child, name: 'net', inactivitySeconds: 1000 }))
+      const children = before.children.map((child) => ({ ...child, inactivitySeconds: 1000 }))
       left.command({ kind: 'load-connection', connection: { ...before, children } })
     },
   },
@@ -335,8 +360,8 @@ function load(host: Host, options: PairOptions): void {
   host.command({ kind: 'load-connection', connection: connectionOf(host.name === 'left' ? 'left' : 'right', options) })
 }
 
-function initiate(host: Host): void {
-  host.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+function initiate(host: Host, child = 'net'): void {
+  host.command({ kind: 'initiate', child, timeoutMs: 0 })
 }
 
 function terminate(host: Host, select: SaSelector, draw: Draw): void {
@@ -352,6 +377,10 @@ function sendAway({ left, right }: World): void {
   const address = left.sas()[0]?.remote.address
   if (address === undefined) return
   right.command({ kind: 'redirect', select: { ike: 'lab' }, gateway: { kind: 'address', address } })
+}
+
+function rekeyAll(host: Host): void {
+  for (const child of ['net', 'more']) rekey(host, { child })
 }
 
 /** Power off and on: the host knows its configuration and nothing else. */
@@ -380,7 +409,9 @@ function isUp(world: World, draw: Draw): void {
   for (const host of world.hosts) {
     const tries = Array.from({ length: 5 }, () => {
       runFor(world, draw, 3)
-      const child = host.sas().flatMap(({ children }) => children.filter(({ state }) => state === 'INSTALLED'))[0]
+      const child = host
+        .sas()
+        .flatMap(({ children }) => children.filter(({ name, state }) => name === 'net' && state === 'INSTALLED'))[0]
       const packet = child && packetOfChild(child)
       return packet ? world.carry(host, packet) : 'nothing is up'
     })
@@ -419,18 +450,23 @@ function drawPlan(draw: Draw, seed: number): Plan {
   const narrow = mode === 'tunnel' && draw.chance(0.15)
   const cookies = draw.chance(0.2)
   const virtual = mode === 'tunnel' && !start.includes('trap') && draw.chance(0.4)
+  const window = (): number => draw.pick([1, 1, 2, 3, 4])
+  const windows = [window(), window()] as const
   const plain: PairOptions = {
     seed,
+    more: mode === 'tunnel' && !virtual && draw.chance(0.5),
     outer,
     inner: mode === 'transport' ? outer : inner,
     mode,
     left: {
       auth,
+      settings: { windowSize: windows[0] },
       child: { startAction: action('left'), ...keepUp('left') },
       ...(ike.left && { connection: { proposals: ike.left } }),
     },
     right: {
       auth: rightAuth,
+      settings: { windowSize: windows[1] },
       child: {
         // A trap needs an address to go to.
         ...(nat === 'left' || nat === 'both' ? {} : { startAction: action('right'), ...keepUp('right') }),
@@ -504,6 +540,8 @@ function drawPlan(draw: Draw, seed: number): Plan {
     ...(virtual ? [`virtual ${options.left?.connection?.vips?.join(' ')}`] : []),
     ...(cookies ? ['cookies'] : []),
     ...(forged ? ['forged messages'] : []),
+    ...(plain.more ? ['two children'] : []),
+    `windows ${windows.join(' and ')}`,
     `loss ${loss}, twice ${duplication}, changed ${corruption}, delay ${mostDelayMs} ms`,
     [first, ...actions].map(({ name }) => name).join(', '),
   ].join('; ')

@@ -148,7 +148,8 @@ export function* exchange(
     transforms.flatMap(({ type, id }) => (type === TRANSFORM_TYPE.KE ? [id] : [])),
   )
   let method = groups.find((id) => id !== 0)
-  sa.deletedUnseen.clear()
+  // Another exchange that is under way may still need to know.
+  if (sa.activeTasks.length <= 1) sa.deletedUnseen.clear()
   const ni = core.random(32)
   for (let retry = false; ; retry = true) {
     using held = new DisposableStack()

@@ -47,6 +47,7 @@ import { awaitLeaving, redirectAtAuth, redirectIn, redirectNotify } from '../red
 import { type Received, request, type Script } from '../script.ts'
 import { enforceUniqueness, isFirstContact } from '../uniqueness.ts'
 import { giveAddresses, requestAddresses, requireAddresses, takeAddresses } from '../virtual-ips.ts'
+import { announceWindow, openWindows } from '../window-size.ts'
 import { deleteChild } from './delete.ts'
 
 const requestShape = shape({
@@ -102,6 +103,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
     ...requestAddresses(sa),
     ...(offered ? [...offered.proposal, ...offered.selectors] : []),
     ...mobike,
+    ...announceWindow(sa),
     ...(sa.peer.multipleAuth ? announceMultipleAuth(sa) : []),
     ...anotherFollows(sa, 0),
   ])
@@ -120,6 +122,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
   yield* takeAddresses(sa, answer.CP)
   announceEstablished(sa)
   receiveAuthLifetime(sa, answer.N)
+  openWindows(sa, answer.N)
   if (plan === undefined || spi === undefined || offered === undefined) return undefined
 
   const { ni, nr } = sa.init
@@ -242,7 +245,8 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   const given = giveAddresses(sa, CP)
   const payloads: Payload[] = [...shown, ...given.reply]
   announceEstablished(sa)
-  payloads.push(...authLifetime(sa))
+  payloads.push(...authLifetime(sa), ...announceWindow(sa))
+  sa.whenAnswered(() => openWindows(sa, N))
   const mobike = yield* announceMobike(sa, N)
 
   if (SA === undefined || TSi === undefined || TSr === undefined) {

@@ -15,6 +15,7 @@ import { refuseCritical } from '../messages.ts'
 import { receiveAuthLifetime } from '../reauthentication.ts'
 import { receiveRedirect } from '../redirect.ts'
 import type { Received, Script } from '../script.ts'
+import { learnWindow } from '../window-size.ts'
 import { respondToDelete } from './delete.ts'
 import { answerMobike } from './update-sa-addresses.ts'
 
@@ -34,7 +35,8 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     }
   }
   receiveAuthLifetime(sa, N)
-  const others = [...answerMobike(sa, N, received.path), ...answerConfiguration(CP)]
+  learnWindow(sa, N)
+  const others = [...answerMobike(sa, N, received), ...answerConfiguration(CP)]
   if (D.length === 0) {
     receiveRedirect(sa, N)
     return others

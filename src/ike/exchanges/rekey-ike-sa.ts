@@ -23,6 +23,7 @@ import { errorIn } from '../notifies.ts'
 import { accepted, proposalOf, type Selected, select, suiteOf } from '../proposals.ts'
 import type { Script } from '../script.ts'
 import { ikeSaView } from '../views.ts'
+import { announceWindowAnew } from '../window-size.ts'
 import { answerKeyExchange, exchange } from './create-child-sa.ts'
 import { between, closeIkeSa } from './delete.ts'
 import * as followUps from './ike-followup-ke.ts'
@@ -174,6 +175,7 @@ export function takeOver(old: IkeSa, created: IkeSa): void {
   const before = ikeSaView(old)
   created.established()
   created.inherit(old)
+  announceWindowAnew(created)
   old.state = 'REKEYED'
   scheduleLifetime(created)
   core.log('IKE', 0, `IKE_SA ${between(created).replace(' between ', ' rekeyed between ')}`, created)

@@ -76,12 +76,18 @@ test('the notifies of MOBIKE, octet by octet', () => {
   assert.equal(hex(notify(NOTIFY.MOBIKE_SUPPORTED)), '000000080000400c')
   assert.equal(hex(notify(NOTIFY.UPDATE_SA_ADDRESSES)), '0000000800004010')
   const [refused] = answerMobike(asResponder(), [notify(NOTIFY.UPDATE_SA_ADDRESSES)], {
-    local,
-    remote: { address: '224.0.0.1', port: 4500 },
+    messageId: 1,
+    path: {
+      local,
+      remote: { address: '224.0.0.1', port: 4500 },
+    },
   })
   assert.equal(hex(refused), '0000000800000028')
   const wrong = notify(NOTIFY.NO_NATS_ALLOWED, new Uint8Array(12))
-  assert.equal(hex(answerMobike(asResponder(), [wrong], { local, remote })[0]), '0000000800000029')
+  assert.equal(
+    hex(answerMobike(asResponder(), [wrong], { messageId: 1, path: { local, remote } })[0]),
+    '0000000800000029',
+  )
 })
 
 function asResponder(): IkeSa {
@@ -193,7 +199,7 @@ test('NAT detection is answered with NAT detection, and nothing else comes of it
   const sa = asResponder()
   const elsewhere = { local, remote: { address: other, port: 40_000 } }
   const asked = natDetection(sa.spiI, sa.spiR, remote, local, undefined)
-  const answer = answerMobike(sa, asked, elsewhere)
+  const answer = answerMobike(sa, asked, { messageId: 1, path: elsewhere })
   // Of the addresses in the header of the request.
   assert.deepEqual(answer, natDetection(sa.spiI, sa.spiR, local, elsewhere.remote, undefined))
   assert.deepEqual([sa.remote, sa.nat.remote, sa.activeTasks], [remote, false, []])

@@ -38,7 +38,7 @@ import { detectNat, natDetection } from '../nat.ts'
 import { errorIn, find, has, notify } from '../notifies.ts'
 import { moveChildren } from '../relocation.ts'
 import { changePath, pathsToPeer, verifyPath } from '../roaming.ts'
-import { request, type Script, sleep } from '../script.ts'
+import { type Received, request, type Script, sleep } from '../script.ts'
 
 /**
  * As original initiator: moves the IKE SA and its children to a path that works, or, when only what is on the way has
@@ -144,13 +144,22 @@ export function* checkRoutability(sa: IkeSa): Script<void> {
 }
 
 /** The part of an INFORMATIONAL response that answers notifies of MOBIKE. */
-export function answerMobike(sa: IkeSa, notifies: readonly NPayload[], path: Path | undefined): NPayload[] {
+export function answerMobike(
+  sa: IkeSa,
+  notifies: readonly NPayload[],
+  { path, messageId }: Pick<Received, 'path' | 'messageId'>,
+): NPayload[] {
   const { core, mobike } = sa
   if (mobike === undefined || path === undefined) return []
   const cookies = notifies.filter(({ notify, data }) => notify === NOTIFY.COOKIE2 && data.length <= mostCookieBytes)
   const answer = [...(has(notifies, NOTIFY.NAT_DETECTION_SOURCE_IP) ? detection(sa, path) : []), ...cookies.slice(0, 1)]
   const update = has(notifies, NOTIFY.UPDATE_SA_ADDRESSES)
   const addresses = addressesIn(notifies, path.remote.address)
+  if (update || addresses !== undefined) {
+    // §3.5: with a window above 1 a request may come after a newer one; it is answered and changes nothing.
+    if (messageId < sa.newestMove) return answer
+    sa.newestMove = messageId
+  }
   if (!noNatsHold(notifies, path)) {
     core.log('IKE', 1, `a NAT has changed the addresses of a request from ${formatEndpoint(path.remote)}`, sa)
     return [notify(NOTIFY.UNEXPECTED_NAT_DETECTED), ...answer]
@@ -164,6 +173,7 @@ export function answerMobike(sa: IkeSa, notifies: readonly NPayload[], path: Pat
     }
     mobike.changes++
     mobike.stale = false
+    sa.dialogue.stopProbing()
     sa.relocate(path)
     learnNat(sa, notifies)
     verifyPath(sa)
