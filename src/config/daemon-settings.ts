@@ -27,6 +27,8 @@ export interface CoreSettings {
   readonly makeBeforeBreak: boolean
   /** How many requests of a peer are taken at once (RFC 7296 §2.3), 1 to 32; charon takes 1. */
   readonly windowSize: number
+  /** Let a cluster synchronize message IDs and replay counters (RFC 6311); charon does not. */
+  readonly messageIdSync: boolean
   /** Answer requests of unknown IKE SAs with an unprotected INVALID_IKE_SPI (RFC 7296 §2.21.4), now and then. */
   readonly sendInvalidIkeSpi: boolean
   /** Octets of a whole IP datagram; 0 is the family's default. */
@@ -86,6 +88,7 @@ export const defaultCoreSettings: CoreSettings = {
   initiatorOnly: false,
   makeBeforeBreak: true,
   windowSize: 1,
+  messageIdSync: false,
   sendInvalidIkeSpi: true,
   fragmentSize: 1280,
   maxPacket: 10000,

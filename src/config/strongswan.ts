@@ -150,6 +150,7 @@ export const coreOptions: Readonly<Record<string, Reader>> = {
   make_before_break: bool('makeBeforeBreak'),
   send_invalid_ike_spi: bool('sendInvalidIkeSpi'),
   window_size: integer('windowSize', 32),
+  message_id_sync: bool('messageIdSync'),
   fragment_size: integer('fragmentSize', 65535),
   max_packet: integer('maxPacket', 0xffff_ffff),
   prefer_configured_proposals: bool('preferConfiguredProposals'),

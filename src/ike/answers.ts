@@ -75,6 +75,17 @@ export class Answers {
     this.#window.grow(size)
   }
 
+  /** The highest message ID that the peer has shown us (RFC 6311 §5.1). */
+  get newest(): number {
+    return this.#window.newest
+  }
+
+  /** RFC 6311 §5.1: the peer has shown us `newest`, and goes on with `expected`. */
+  moveTo(newest: number, expected: number): void {
+    this.#window.moveTo(newest, expected)
+    this.#reassemblies.clear()
+  }
+
   // --- what comes -----------------------------------------------------------------------------------------------------
 
   /** A datagram that says it is a request. Nothing in it is authenticated yet. */

@@ -5,10 +5,14 @@
  */
 import type { Endpoint, Path } from '../wire/endpoint.ts'
 import type { Header } from '../wire/header.ts'
+import { EXCHANGE, PAYLOAD } from '../wire/numbers.ts'
 import type { Payload } from '../wire/payloads/index.ts'
 import { Answers } from './answers.ts'
 import { Defect } from './errors.ts'
+import { answerSync, isSync } from './exchanges/message-id-sync.ts'
+import { Reassembly } from './fragments.ts'
 import type { IkeSa } from './ike-sa.ts'
+import { noteParsed, open } from './messages.ts'
 import { Requests } from './requests.ts'
 import type { Waiter } from './runner.ts'
 import type { Received, RequestEffect, RunEffect, SleepEffect } from './script.ts'
@@ -17,10 +21,11 @@ import { type Task, Tasks } from './tasks.ts'
 
 /** One for each IKE SA, for as long as that lives. */
 export class Dialogue {
+  readonly #sa: IkeSa
+  readonly #sending: Sending
   readonly #requests: Requests
   readonly #answers: Answers
   readonly #tasks: Tasks
-  readonly #sending: Sending
 
   constructor(sa: IkeSa) {
     const sending = new Sending(sa)
@@ -34,6 +39,7 @@ export class Dialogue {
     const reply = (): void => {
       throw new Defect('a reply without a request')
     }
+    this.#sa = sa
     this.#requests = requests
     this.#answers = new Answers(sa, sending, performer)
     this.#tasks = new Tasks(sa, { ...performer, reply }, () => requests.windowSize)
@@ -146,12 +152,44 @@ export class Dialogue {
     this.#answers.growWindow(requests)
   }
 
+  /** The highest message ID of a request that the peer has shown us (RFC 6311 §5.1). */
+  get newestSeen(): number {
+    return this.#answers.newest
+  }
+
+  /** RFC 6311 §5.1: gives `answer` with message ID 0, and goes on with other message IDs. */
+  synchronize(
+    to: { readonly received: number; readonly expected: number; readonly next: number },
+    {
+      exchange,
+      payloads,
+      path,
+    }: { readonly exchange: number; readonly payloads: readonly Payload[]; readonly path: Path },
+  ): void {
+    this.#answers.moveTo(to.received, to.expected)
+    this.#sending.send(this.#sending.encode({ exchange, response: true, messageId: 0, payloads }), path)
+    this.#requests.moveTo(to.next)
+  }
+
   // --- both -----------------------------------------------------------------------------------------------------
 
   /** A datagram with our SPI. Nothing in it is authenticated yet. */
   receive(header: Header, bytes: Uint8Array, local: Endpoint, remote: Endpoint): void {
-    if (header.flags.response) this.#requests.receive(header, bytes, { local, remote })
-    else this.#answers.receive(header, bytes, { local, remote })
+    const path = { local, remote }
+    if (header.flags.response) this.#requests.receive(header, bytes, path)
+    else if (!this.#receiveSync(header, bytes, path)) this.#answers.receive(header, bytes, path)
+  }
+
+  /** RFC 6311: whether this is a message of a cluster that is outside the windows. It is never fragmented. */
+  #receiveSync(header: Header, bytes: Uint8Array, path: Path): boolean {
+    const { exchange, messageId, nextPayload } = header
+    if (!this.#sa.sync.messageIds || messageId !== 0) return false
+    if (exchange !== EXCHANGE.INFORMATIONAL || nextPayload !== PAYLOAD.SK) return false
+    const opened = open(this.#sa, header, bytes, new Reassembly())
+    if (opened.kind !== 'payloads' || !isSync(opened.payloads)) return false
+    noteParsed(this.#sa, header, opened.payloads)
+    answerSync(this.#sa, opened.payloads, path)
+    return true
   }
 
   /** Does something when either side is about to run out of message IDs. */

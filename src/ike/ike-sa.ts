@@ -10,6 +10,7 @@ import type { AnsweredRekey, FollowUps } from './collisions.ts'
 import { type Core, initRequestKey } from './core.ts'
 import { Dialogue } from './dialogue.ts'
 import { ikeDelete } from './exchanges/delete.ts'
+import { noSync, type SyncSupport } from './exchanges/message-id-sync.ts'
 import { sendOnSuccessor } from './exchanges/rekey-child-sa.ts'
 import { watch } from './liveness.ts'
 import type { Mobike } from './mobike.ts'
@@ -101,6 +102,8 @@ export class IkeSa {
   firstRole: 'initiator' | 'responder'
   /** The highest message ID of the peer's requests about addresses. */
   newestMove = 0
+  /** What a cluster may synchronize (RFC 6311). */
+  sync: SyncSupport = noSync
   /** There when both sides support MOBIKE. */
   mobike: Mobike | undefined
   /** The peer asked for certificates. */

@@ -4,9 +4,9 @@
  */
 import type { Path } from '../wire/endpoint.ts'
 import type { Header } from '../wire/header.ts'
-import { EXCHANGE, NOTIFY } from '../wire/numbers.ts'
+import { EXCHANGE, NOTIFY, nameOf } from '../wire/numbers.ts'
 import type { Payload } from '../wire/payloads/index.ts'
-import { ExchangeTimeout } from './errors.ts'
+import { ExchangeTimeout, PeerRefused } from './errors.ts'
 import { Reassembly } from './fragments.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { noteParsed, openCounted } from './messages.ts'
@@ -223,6 +223,20 @@ export class Requests {
       core.log('NET', 1, `ignoring response: ${error instanceof Error ? error.message : String(error)}`, this.#sa)
     }
     return false
+  }
+
+  /**
+   * RFC 6311 §9: the peer goes on with this message ID, and the responses to what is outstanding never come. Questions are
+   * asked again; what may have been done already fails, for whoever wants it to look.
+   */
+  moveTo(next: number): void {
+    const overtaken = [...this.#outstanding.values()]
+    for (const outstanding of overtaken) this.#end(outstanding)
+    this.#window.moveTo(next)
+    for (const { waiter, effect } of overtaken) {
+      if (effect.exchange === EXCHANGE.INFORMATIONAL) this.ask(waiter, effect)
+      else waiter.fail(new PeerRefused(0, `the cluster has lost a ${nameOf(EXCHANGE, effect.exchange)} request`))
+    }
   }
 
   /** Sends one request that nobody waits for, whatever is outstanding: the last message of an SA that ends. */

@@ -34,6 +34,12 @@ export class RequestWindow {
     this.#outstanding.add(messageId)
   }
 
+  /** RFC 6311 §5.1: from now on as if all requests before this one had been answered. */
+  moveTo(next: number): void {
+    this.nextId = next
+    this.#outstanding.clear()
+  }
+
   /** The request has been answered, or nobody waits for its answer any more. */
   end(messageId: number): void {
     this.#outstanding.delete(messageId)
@@ -48,6 +54,7 @@ export class ResponseWindow {
   #size = 1
   #expected = 0
   #newest = -1
+  #announced = -1
   readonly #inProgress = new Set<number>()
   readonly #answers = new Map<number, readonly Uint8Array[]>()
 
@@ -62,6 +69,18 @@ export class ResponseWindow {
 
   grow(size: number): void {
     this.#size = Math.max(this.#size, Math.min(size, largestWindow))
+  }
+
+  /** The highest message ID that the peer has shown us, -1 before the first. */
+  get newest(): number {
+    return Math.max(this.#newest, this.#announced)
+  }
+
+  /** RFC 6311 §5.1: the peer has announced the request `announced`, and goes on with `expected`. */
+  moveTo(announced: number, expected: number): void {
+    this.#announced = announced
+    this.#expected = expected
+    this.#answers.clear()
   }
 
   verdict(messageId: number): Verdict {

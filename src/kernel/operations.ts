@@ -179,6 +179,8 @@ export type KernelOperation =
     }
   | { readonly kind: 'delete-sa'; readonly id: SaId }
   | { readonly kind: 'query-sa'; readonly id: SaId }
+  /** XFRM_MSG_NEWAE: leaves out at least `by` sequence numbers of an outbound state. */
+  | { readonly kind: 'skip-sequence'; readonly id: SaId; readonly by: bigint }
   /** NEWPOLICY, or UPDPOLICY when `replace`. */
   | { readonly kind: 'install-policy'; readonly policy: KernelPolicy; readonly replace: boolean }
   | { readonly kind: 'delete-policy'; readonly key: PolicyKey }
@@ -210,6 +212,7 @@ export interface KernelResults {
   readonly 'delete-sa': undefined
   /** Missing when the state is gone. */
   readonly 'query-sa': SaUsage | undefined
+  readonly 'skip-sequence': undefined
   readonly 'install-policy': undefined
   readonly 'delete-policy': undefined
   readonly 'route-lookup': {

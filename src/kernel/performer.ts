@@ -41,6 +41,7 @@ import {
   installCompression,
   installState,
   queryState,
+  replaceReplayState,
   type StateContext,
   skipAhead,
 } from './xfrm/states.ts'
@@ -169,6 +170,13 @@ class NetlinkKernel implements Kernel {
     'query-sa': async ({ id }) => {
       const [answer] = (await ignoring(['ESRCH'], this.#xfrm.request(queryState(id)))) ?? []
       return answer && stateOf(answer).usage
+    },
+    'skip-sequence': async ({ id, by }) => {
+      const [answer] = await this.#xfrm.request(queryState(id))
+      if (answer === undefined) throw new NetlinkError('ESRCH')
+      // Between our look and the change packets go out, and no number may be used twice under one key.
+      await this.#xfrm.request(replaceReplayState(id, skipAhead(stateOf(answer).carried, by + 65_536n)))
+      return undefined
     },
     'install-policy': async ({ policy, replace }) => {
       await this.#installPolicy(policy, replace)

@@ -49,6 +49,7 @@ import { enforceUniqueness, isFirstContact } from '../uniqueness.ts'
 import { giveAddresses, requestAddresses, requireAddresses, takeAddresses } from '../virtual-ips.ts'
 import { announceWindow, openWindows } from '../window-size.ts'
 import { deleteChild } from './delete.ts'
+import { announceSync, learnSync } from './message-id-sync.ts'
 
 const requestShape = shape({
   IDi: 'one',
@@ -104,6 +105,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
     ...(offered ? [...offered.proposal, ...offered.selectors] : []),
     ...mobike,
     ...announceWindow(sa),
+    ...announceSync(sa),
     ...(sa.peer.multipleAuth ? announceMultipleAuth(sa) : []),
     ...anotherFollows(sa, 0),
   ])
@@ -123,6 +125,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
   announceEstablished(sa)
   receiveAuthLifetime(sa, answer.N)
   openWindows(sa, answer.N)
+  learnSync(sa, answer.N)
   if (plan === undefined || spi === undefined || offered === undefined) return undefined
 
   const { ni, nr } = sa.init
@@ -245,7 +248,8 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   const given = giveAddresses(sa, CP)
   const payloads: Payload[] = [...shown, ...given.reply]
   announceEstablished(sa)
-  payloads.push(...authLifetime(sa), ...announceWindow(sa))
+  payloads.push(...authLifetime(sa), ...announceWindow(sa), ...announceSync(sa, N))
+  learnSync(sa, N)
   sa.whenAnswered(() => openWindows(sa, N))
   const mobike = yield* announceMobike(sa, N)
 

@@ -17,6 +17,7 @@ import { receiveRedirect } from '../redirect.ts'
 import type { Received, Script } from '../script.ts'
 import { learnWindow } from '../window-size.ts'
 import { respondToDelete } from './delete.ts'
+import { synchronizeCounters } from './message-id-sync.ts'
 import { answerMobike } from './update-sa-addresses.ts'
 
 const requestShape = shape({ D: 'many', N: 'many', CP: 'optional' })
@@ -36,6 +37,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   }
   receiveAuthLifetime(sa, N)
   learnWindow(sa, N)
+  synchronizeCounters(sa, N)
   const others = [...answerMobike(sa, N, received), ...answerConfiguration(CP)]
   if (D.length === 0) {
     receiveRedirect(sa, N)

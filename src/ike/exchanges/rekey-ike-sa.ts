@@ -165,6 +165,7 @@ function successor(
   created.nat = old.nat
   created.firstRole = old.firstRole
   created.mobike = old.mobike
+  created.sync = old.sync
   return created
 }
 

@@ -386,6 +386,16 @@ describe('time', () => {
     assert.equal(seal(a, packet(), 11_000).spi, spiRight)
   })
 
+  test('skipped sequence numbers are not used', () => {
+    const [a, b] = oneWay()
+    b.receive(seal(a), 0)
+    a.perform({ kind: 'skip-sequence', id: sa(), by: 100n }, 0)
+    const next = seal(a)
+    assert.equal(next.sequence, 102)
+    assert.equal(b.receive(next, 0).kind, 'delivered')
+    assert.throws(() => a.perform({ kind: 'skip-sequence', id: sa({ spi: 99 }), by: 1n }, 0), refusal('ESRCH'))
+  })
+
   test('a moved SA keeps counters and sequence numbers', () => {
     const [a, b] = oneWay()
     b.receive(seal(a), 0)

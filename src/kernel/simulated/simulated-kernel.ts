@@ -147,6 +147,12 @@ export class SimulatedKernel {
         const { bytes, packets, lastUsedMs } = state
         return { bytes, packets, ...(lastUsedMs !== undefined && { lastUsedMs }) }
       }
+      case 'skip-sequence': {
+        const state = this.#states.locate(operation.id)
+        if (state === undefined) throw new KernelError('skip-sequence', 'ESRCH', undefined, spiText(operation.id.spi))
+        state.sent += Number(operation.by)
+        return undefined
+      }
       case 'install-policy':
         this.#policies.install(operation.policy, operation.replace)
         return undefined

@@ -17,6 +17,7 @@ export const XFRM_MSG_ACQUIRE = 0x17
 export const XFRM_MSG_EXPIRE = 0x18
 export const XFRM_MSG_UPDPOLICY = 0x19
 export const XFRM_MSG_UPDSA = 0x1a
+export const XFRM_MSG_NEWAE = 0x1e
 export const XFRM_MSG_MAPPING = 0x26
 
 export const XFRMNLGRP_ACQUIRE = 1

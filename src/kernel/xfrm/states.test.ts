@@ -6,7 +6,15 @@ import type { NetlinkRequest } from '../netlink/netlink-socket.ts'
 import type { KernelSa } from '../operations.ts'
 import { XFRMA_LASTUSED, XFRMA_LTIME_VAL, XFRMA_REPLAY_ESN_VAL, XFRMA_REPLAY_VAL } from './numbers.ts'
 import { installPolicy } from './policies.ts'
-import { compressionOf, decodeState, deleteState, installCompression, installState, skipAhead } from './states.ts'
+import {
+  compressionOf,
+  decodeState,
+  deleteState,
+  installCompression,
+  installState,
+  replaceReplayState,
+  skipAhead,
+} from './states.ts'
 import { xfrm_replay_state, xfrm_replay_state_esn, xfrm_user_tmpl, xfrm_usersa_info } from './structs.ts'
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
@@ -138,6 +146,22 @@ test('a state is read back with counters and what moves along', () => {
   assert.throws(() => decodeState({ ...unused, body: info.subarray(1) }), { name: 'DecodeError' })
 })
 
+test('XFRM_MSG_NEWAE names the state and carries its replay state alone', () => {
+  const replay = attribute(XFRMA_REPLAY_VAL, xfrm_replay_state, { oseq: 1, seq: 2, bitmap: 3 })
+  const id = { protocol: 'ESP', spi: 0xc0000001, source: '192.0.2.1', destination: '192.0.2.2' } as const
+  const request = replaceReplayState(id, [{ type: XFRMA_LTIME_VAL, value: new Uint8Array(32) }, replay])
+  assert.deepEqual([request.type, request.flags], [0x1e, 0x100])
+  assert.deepEqual(request.attributes, [replay])
+  assert.deepEqual(
+    request.fixed,
+    bytes(
+      // daddr, spi, family, proto; saddr, flags, reqid
+      'c0000202 00000000 00000000 00000000 c0000001 0200 32 00' +
+        'c0000201 00000000 00000000 00000000 00000000 00000000',
+    ),
+  )
+})
+
 test('no sequence number is used twice by a moved state', () => {
   const old = (oseq: number) => attribute(XFRMA_REPLAY_VAL, xfrm_replay_state, { oseq, seq: 9, bitmap: 1 })
   assert.deepEqual(skipAhead([old(100)]), [old(4196)])
@@ -148,6 +172,10 @@ test('no sequence number is used twice by a moved state', () => {
   }
   assert.deepEqual(skipAhead([esn(100, 1)]), [esn(4196, 1)])
   assert.deepEqual(skipAhead([esn(0xffff_ffff, 1)]), [esn(4095, 2)])
+  assert.deepEqual(skipAhead([old(100)], 0x1_0000n), [old(0x1_0064)])
+  assert.deepEqual(skipAhead([old(100)], 0xffff_ffffn), [old(0xffff_ffff)])
+  assert.deepEqual(skipAhead([esn(100, 1)], 0x2_0000_0001n), [esn(101, 3)])
+  assert.deepEqual(skipAhead([esn(100, 0xffff_ffff)], 0xffff_ffff_ffff_ffffn), [esn(0xffff_ffff, 0xffff_ffff)])
   assert.deepEqual(skipAhead([{ type: XFRMA_REPLAY_VAL, value: new Uint8Array(3) }]), [
     { type: XFRMA_REPLAY_VAL, value: new Uint8Array(3) },
   ])

@@ -10,6 +10,7 @@ import {
   type NetlinkMessage,
   NLM_F_CREATE,
   NLM_F_EXCL,
+  NLM_F_REPLACE,
 } from '../netlink/message.ts'
 import type { NetlinkRequest } from '../netlink/netlink-socket.ts'
 import type { Partially, Struct } from '../netlink/struct.ts'
@@ -27,6 +28,7 @@ import {
   XFRM_MSG_ALLOCSPI,
   XFRM_MSG_DELSA,
   XFRM_MSG_GETSA,
+  XFRM_MSG_NEWAE,
   XFRM_MSG_NEWSA,
   XFRM_MSG_UPDSA,
   XFRM_OFFLOAD_INBOUND,
@@ -57,6 +59,7 @@ import {
 } from './numbers.ts'
 import {
   type XfrmLifetimeCfg,
+  xfrm_aevent_id,
   xfrm_algo,
   xfrm_algo_aead,
   xfrm_algo_auth,
@@ -234,20 +237,31 @@ export function decodeState({ body }: NetlinkMessage): StateReport {
   }
 }
 
+/** XFRM_MSG_NEWAE: a state goes on with the replay state that is among these attributes. */
+export function replaceReplayState(id: SaId, attributes: readonly Attribute[]): NetlinkRequest {
+  const { daddr, spi, family, proto } = stateName(id)
+  const fixed = xfrm_aevent_id.encode({ sa_id: { daddr, spi, family, proto }, saddr: octets(id.source) })
+  const replay = attributes.filter(({ type }) => type === XFRMA_REPLAY_VAL || type === XFRMA_REPLAY_ESN_VAL)
+  return { type: XFRM_MSG_NEWAE, flags: NLM_F_REPLACE, fixed, attributes: [...replay, ...markAttributes(id.mark)] }
+}
+
 /**
  * The replay state for the successor of an outbound state. The old state may still have sent packets between our look
- * at it and its end, and no sequence number may be used twice under one key: so some numbers are left out.
+ * at it and its end, and no sequence number may be used twice under one key: so some numbers are left out. What is used
+ * up stays so.
  */
-export function skipAhead(carried: readonly Attribute[]): readonly Attribute[] {
+export function skipAhead(carried: readonly Attribute[], by: bigint = skipped): readonly Attribute[] {
   return carried.map(({ type, value }) => {
     if (type === XFRMA_REPLAY_VAL && value.length >= xfrm_replay_state.size) {
       const state = xfrm_replay_state.decode(value)
-      return attribute(type, xfrm_replay_state, { ...state, oseq: Math.min(state.oseq + skipped, 0xffff_ffff) })
+      const oseq = BigInt(state.oseq) + by
+      return attribute(type, xfrm_replay_state, { ...state, oseq: Number(oseq < last32 ? oseq : last32) })
     }
     if (type === XFRMA_REPLAY_ESN_VAL && value.length >= xfrm_replay_state_esn.size) {
       const state = xfrm_replay_state_esn.decode(value)
-      const oseq = state.oseq + skipped
-      const head = { ...state, oseq: oseq >>> 0, oseq_hi: (state.oseq_hi + (oseq > 0xffff_ffff ? 1 : 0)) >>> 0 }
+      const wanted = ((BigInt(state.oseq_hi) << 32n) | BigInt(state.oseq)) + by
+      const oseq = wanted < last64 ? wanted : last64
+      const head = { ...state, oseq: Number(oseq & last32), oseq_hi: Number(oseq >> 32n) }
       return { type, value: concat(xfrm_replay_state_esn.encode(head), value.subarray(xfrm_replay_state_esn.size)) }
     }
     return { type, value }
@@ -260,12 +274,15 @@ export function markAttributes(mark: Mark | undefined): Attribute[] {
   return mark ? [attribute(XFRMA_MARK, xfrm_mark, { v: (mark.value & mark.mask) >>> 0, m: mark.mask })] : []
 }
 
+function stateName({ destination, spi, protocol }: Pick<SaId, 'destination' | 'spi' | 'protocol'>) {
+  return { daddr: octets(destination), spi, family: addressFamily(destination), proto: protocolNumbers[protocol] }
+}
+
 function idRequest({ destination, source, spi, protocol, mark }: SaId): Omit<NetlinkRequest, 'type'> {
-  const family = addressFamily(destination)
   const saddr = new Uint8Array(16)
   saddr.set(octets(source))
   return {
-    fixed: xfrm_usersa_id.encode({ daddr: octets(destination), spi, family, proto: protocolNumbers[protocol] }),
+    fixed: xfrm_usersa_id.encode(stateName({ destination, spi, protocol })),
     attributes: [{ type: XFRMA_SRCADDR, value: saddr }, ...markAttributes(mark)],
   }
 }
@@ -336,4 +353,7 @@ function curlftOf(body: Uint8Array): Uint8Array {
 }
 
 const XFRMA_REPLAY_ESN_MAX = 4096
-const skipped = 4096
+const skipped = 4096n
+
+const last32 = 0xffff_ffffn
+const last64 = 0xffff_ffff_ffff_ffffn

@@ -168,6 +168,10 @@ export const xfrm_usersa_id: Struct<XfrmUsersaId> = struct('xfrm_usersa_id', 24,
   proto: u8,
 })
 
+export const xfrm_aevent_id: Struct<
+  { readonly sa_id: XfrmUsersaId } & Addresses<'saddr'> & Numbers<'flags' | 'reqid'>
+> = struct('xfrm_aevent_id', 48, { sa_id: xfrm_usersa_id, saddr: address, flags: u32, reqid: u32 })
+
 export const xfrm_userspi_info: Struct<{ readonly info: XfrmUsersaInfo } & Numbers<'min' | 'max'>> = struct(
   'xfrm_userspi_info',
   232,
