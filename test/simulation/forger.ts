@@ -12,6 +12,9 @@ import { Violation } from './safety.ts'
 
 const responseFlag = 0x20
 
+/** A message with nothing in it, under an AEAD. */
+const shortest = 57
+
 /** Where he really is. */
 const stranger = { address: '203.0.113.66', port: 4500 }
 
@@ -35,17 +38,19 @@ export class Forger {
     this.next = now + this.#everyMs
     for (const host of hosts) {
       const seen = this.#seen.get(host.name)
-      if (seen !== undefined && host.jobs.length === 0) this.#forge(host, seen)
+      if (seen === undefined || host.jobs.length > 0) continue
+      this.#forge(host, seen, false)
+      this.#forge(host, seen, true)
     }
   }
 
   #look({ host, destination, source, bytes }: Flown): void {
     const message = destination.port === 500 ? bytes : bytes.subarray(4)
-    if (message.length < 64 || message[18] === EXCHANGE.IKE_SA_INIT) return
+    if (message.length < shortest || message[18] === EXCHANGE.IKE_SA_INIT) return
     this.#seen.set(host, { host, destination, source, bytes })
   }
 
-  #forge(host: Host, { destination: local, source, bytes }: Flown): void {
+  #forge(host: Host, { destination: local, source, bytes }: Flown, response: boolean): void {
     const forged = Uint8Array.from(bytes)
     const message = local.port === 500 ? forged : forged.subarray(4)
     const { spiI, spiR, messageId, flags } = decodeHeader(message)
@@ -54,7 +59,7 @@ export class Forger {
     // A header that the network has changed is another's.
     if (sa?.state !== 'ESTABLISHED' || sa.initiator === flags.initiator) return
     message[18] = EXCHANGE.INFORMATIONAL
-    message[19] = (message[19] ?? 0) ^ (this.#draw.chance(0.5) ? responseFlag : 0)
+    message[19] = ((message[19] ?? 0) & ~responseFlag) | (response ? responseFlag : 0)
     new DataView(message.buffer, message.byteOffset).setUint32(20, messageId + this.#draw.below(2))
     message[message.length - 1] = (message[message.length - 1] ?? 0) ^ 1
     const { logs, sent, events } = host

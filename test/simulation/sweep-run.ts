@@ -21,7 +21,7 @@ import type { Host } from './host.ts'
 import { noFaults } from './network.ts'
 import { configure, connectionOf, kernelOf, type PairOptions, pair } from './pair.ts'
 import { machineAndUser, type Twice } from './rounds.ts'
-import { checkCarried, watchSafety } from './safety.ts'
+import { checkCarried, Violation, watchSafety } from './safety.ts'
 import { roadWarrior, v4Pool, v6Pool } from './virtual-ip.ts'
 import type { World } from './world.ts'
 
@@ -351,8 +351,13 @@ function stop(host: Host, now: number, draw: Draw): void {
   host.stalledUntil = now + draw.pick([3, 40, 400, 4000]) * 1000
 }
 
+/** Who is at home hears nothing: a look at the addresses would also find a peer that is gone. */
 function comeHome(host: Host, options: PairOptions): void {
-  host.kernel.readdress(kernelOf(host.name === 'left' ? 'left' : 'right', options).addresses)
+  const { addresses } = kernelOf(host.name === 'left' ? 'left' : 'right', options)
+  const { kernel } = host
+  const now = kernel.addresses.filter((address) => !kernel.addedAddresses.includes(address))
+  if (now.join(' ') === addresses.join(' ')) return
+  kernel.readdress(addresses)
   host.passKernelEvents()
 }
 
@@ -695,6 +700,7 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
   // Longer than all retransmissions of one exchange, and than an acquire is held.
   runFor(world, draw, 400)
   for (const host of world.hosts) assert.equal(host.jobs.length, 0, `${host.name} has jobs that do not end`)
+  if ((plan.options.connection?.dpdDelaySeconds ?? 0) > 0) noneIsAlone(world)
   for (const host of world.hosts) if (host.sas().some(({ children }) => children.length > 0)) packet(world, host)
   runFor(world, draw, 30)
   world.ladder.note('left', '* both terminate everything', world.now)
@@ -719,6 +725,22 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
   for (const host of world.hosts) host.command({ kind: 'shutdown' })
   runFor(world, draw, 400)
   nothingLeaks(world)
+}
+
+/** RFC 7296 §2.4: who looks whether the peer is alive has no IKE SA that the peer does not have. */
+function noneIsAlone(world: World): void {
+  for (const host of world.hosts) {
+    const theirs = new Set(
+      world
+        .peer(host)
+        .sas()
+        .map(({ spiI, spiR }) => `${spiI} ${spiR}`),
+    )
+    for (const { state, spiI, spiR, uniqueId } of host.sas()) {
+      if (state !== 'ESTABLISHED' || theirs.has(`${spiI} ${spiR}`)) continue
+      throw new Violation(`${host.name} has IKE SA ${uniqueId} and does not see that the peer has it no more`)
+    }
+  }
 }
 
 /** The same with lifetimes that are not reached: what is looked at in the end shall hold still. */

@@ -205,7 +205,8 @@ export class World {
       this.onStep?.()
       return true
     }
-    const next = Math.min(...this.hosts.map(nextOf), ...this.net.flights.map(readyAt))
+    const visit = visitor?.next ?? Number.POSITIVE_INFINITY
+    const next = Math.min(...this.hosts.map(nextOf), ...this.net.flights.map(readyAt), visit)
     if (next > until) return false
     this.now = next
     return true
