@@ -16,7 +16,7 @@ export interface Capture {
 /** Starts tcpdump on the bridge and waits until it listens. */
 export async function startCapture(wire: Shell, file: string): Promise<Capture> {
   await wire.must(`tcpdump --immediate-mode -U -i wire -s 0 -w ${file} -Z root >${file}.log 2>&1 & capture=$!`)
-  await poll('tcpdump to listen', 5000, () => existsSync(file) && statSync(file).size >= 24)
+  await poll('tcpdump to listen', 20_000, () => existsSync(file) && statSync(file).size >= 24)
   return {
     file,
     read: () => readFileSync(file),

@@ -24,6 +24,8 @@ export interface Connection {
   /** Further lines for the connection and for the child, in the words of swanctl.conf. */
   readonly settings: readonly string[]
   readonly childSettings: readonly string[]
+  /** Further lines for the connection in the words of ipsec.conf. */
+  readonly libreswan: readonly string[]
 }
 
 /** What is different at one end. */
@@ -43,6 +45,8 @@ export interface End {
   readonly pools?: readonly string[]
   /** Further secrets. */
   readonly secrets?: readonly string[]
+  /** Further lines for the connection in the words of ipsec.conf. */
+  readonly libreswan?: readonly string[]
   /** Lines for the section `charon` of strongswan.conf. */
   readonly daemon?: readonly string[]
 }

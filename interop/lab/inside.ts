@@ -10,6 +10,7 @@ import { proveOwnClient } from './own-client.ts'
 import type { PeerName } from './peers/peer.ts'
 import { proveRefusal, proveTunnel } from './proofs.ts'
 import { proveRedirect } from './redirect.ts'
+import { proveRekeys } from './rekeys.ts'
 import { proveRoaming } from './roaming.ts'
 import type { Scenario } from './scenario.ts'
 import { onStage, type Stage } from './stage.ts'
@@ -71,6 +72,8 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveRedirect(stage, expect.when)
     case 'child':
       return proveChild(stage, expect.proof)
+    case 'rekeys':
+      return proveRekeys(stage, expect)
     case 'own-client':
       return proveOwnClient(stage)
     case 'test-file':

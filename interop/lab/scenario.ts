@@ -2,6 +2,7 @@
 import type { ChildProof } from './children.ts'
 import type { Connection, End } from './connection.ts'
 import type { PeerName } from './peers/peer.ts'
+import type { Rekeys } from './rekeys.ts'
 import type { Change } from './roaming.ts'
 
 /** What goes over the wire besides ESP in both directions. */
@@ -49,6 +50,8 @@ export type Expectation =
   | { readonly kind: 'child'; readonly proof: ChildProof }
   /** Our own client, `sallyport`, drives the daemon on moon. */
   | { readonly kind: 'own-client' }
+  /** SAs are replaced while traffic runs. */
+  | Rekeys
   /** A test file of ours that needs a kernel with ESP, without any daemon. */
   | { readonly kind: 'test-file'; readonly file: string }
 

@@ -30,7 +30,7 @@ export class Shell {
   }
 
   /** Runs a command, for `timeoutMs` at most. A command that does not end in time leaves the shell unusable. */
-  async run(command: string, timeoutMs = 15_000): Promise<Ran> {
+  async run(command: string, timeoutMs = 30_000): Promise<Ran> {
     const mine = this.#turn.then(() => this.#one(command, timeoutMs))
     this.#turn = mine.catch(() => {})
     return mine

@@ -154,7 +154,9 @@ async function keepEvidence(
     const conf = join(host.folder, 'etc/swanctl/swanctl.conf')
     if (existsSync(conf)) copyFileSync(conf, join(keep, `${host.name}-swanctl.conf`))
     const { text } = await host.shell
-      .run('ip -s xfrm state; ip -s xfrm policy; ip address; ip route show table all')
+      .run(
+        'ip -s xfrm state; ip -s xfrm policy; cat /proc/net/xfrm_stat; ip -s link; ip address; ip route show table all',
+      )
       .catch((error: Error) => ({ text: error.message }))
     writeFileSync(join(keep, `${host.name}-kernel.txt`), text)
   }

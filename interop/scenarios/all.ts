@@ -9,11 +9,14 @@ import { pooled } from './pools.ts'
 import { quantum } from './quantum.ts'
 import { redirected } from './redirect.ts'
 import { refused } from './refused.ts'
+import { rekeys } from './rekeys.ts'
 import { roaming } from './roaming.ts'
 import { rounds } from './rounds.ts'
 import { surface } from './surface.ts'
 
+// Those that take longest come first, so that the others fill the lanes beside and after them.
 export const scenarios: readonly Scenario[] = [
+  ...rekeys,
   ...matrix,
   ...network,
   ...negotiation,

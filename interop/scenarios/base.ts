@@ -32,6 +32,7 @@ export const usual: Connection = {
   start: 'none',
   settings: [],
   childSettings: [],
+  libreswan: [],
 }
 
 /** A scenario that is as usual but for what is given. */

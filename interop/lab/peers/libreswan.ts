@@ -5,6 +5,7 @@ import { connectionName, identity } from '../connection.ts'
 import { mountFiles, writeHostFile } from '../hosts.ts'
 import { poll } from '../poll.ts'
 import type { Running, Side } from './peer.ts'
+import { crash } from './swanctl.ts'
 
 const inRoot = 'chroot /mnt/libreswan'
 const nss = 'sql:/var/lib/ipsec/nss'
@@ -28,21 +29,27 @@ export async function startLibreswan(side: Side): Promise<Running> {
       await shell.must(`${inRoot} certutil -A -a -d ${nss} -n ca${n} -t CT,, -i /run/ca${n}.pem`)
     }
   }
-  await shell.must(
-    `${inRoot} /usr/libexec/ipsec/pluto --nofork --stderrlog --config /etc/ipsec.conf >/run/output.log 2>&1 & daemon=$!`,
-  )
-  await poll('the control socket of pluto', 30_000, async () => {
-    if (existsSync(join(host.folder, 'run/pluto/pluto.ctl'))) return true
-    if ((await shell.run('kill -0 $daemon')).code !== 0) throw new Error(`pluto ended at start: ${log().slice(-400)}`)
-    return undefined
-  })
+  const start = async (): Promise<void> => {
+    await shell.must('rm -f /run/pluto/*')
+    await shell.must(
+      `${inRoot} /usr/libexec/ipsec/pluto --nofork --stderrlog --config /etc/ipsec.conf >>/run/output.log 2>&1 & daemon=$!`,
+    )
+    await poll('the control socket of pluto', 60_000, async () => {
+      if (existsSync(join(host.folder, 'run/pluto/pluto.ctl'))) return true
+      if ((await shell.run('kill -0 $daemon')).code !== 0) throw new Error(`pluto ended at start: ${log().slice(-400)}`)
+      return undefined
+    })
+    const added = await ipsec(`add ${connectionName}`)
+    if (added.code !== 0) throw new Error(`libreswan does not accept the connection: ${added.text.trim().slice(-400)}`)
+    if (startsItself) await ipsec(`up --asynchronous ${connectionName}`)
+  }
+  const startsItself = side.initiates && side.connection.start === 'start'
   const ipsec = (words: string, timeoutMs?: number) => shell.run(`timeout 12 ${inRoot} ipsec ${words}`, timeoutMs)
   const log = (): string => {
     const file = join(host.folder, 'run/output.log')
     return existsSync(file) ? readFileSync(file, 'utf8') : ''
   }
-  const added = await ipsec(`add ${connectionName}`)
-  if (added.code !== 0) throw new Error(`libreswan does not accept the connection: ${added.text.trim().slice(-400)}`)
+  await start()
   let hasEnded = false
   return {
     name: 'libreswan',
@@ -60,6 +67,25 @@ export async function startLibreswan(side: Side): Promise<Running> {
         isEncapsulated: states.includes('encap type espinudp'),
       }
     },
+    async sas() {
+      const { text } = await ipsec('showstates')
+      const lines = text
+        .split('\n')
+        .filter((line) => /^#\d+: .* (STATE_|ESTABLISHED_|V2_|IKE_|CHILD_)?[A-Z_0-9]+ \(/.test(line.trim()))
+      const numbers = (state: string): string[] =>
+        lines.filter((line) => line.includes(` ${state} `)).map((line) => /#(\d+)/.exec(line)?.[1] ?? '')
+      return {
+        ike: numbers('ESTABLISHED_IKE_SA'),
+        children: numbers('ESTABLISHED_CHILD_SA'),
+        others: lines.filter((line) => !/ESTABLISHED_(IKE|CHILD)_SA/.test(line)),
+      }
+    },
+    rekey: (what) => ipsec(`whack --rekey-${what} --name ${connectionName} --asynchronous`),
+    reauthenticate: () => ipsec(`whack --rekey-ike --name ${connectionName} --asynchronous`),
+    freeze: () => shell.must('kill -STOP $daemon'),
+    thaw: () => shell.must('kill -CONT $daemon'),
+    crash: () => shell.must(crash),
+    restart: start,
     log,
     async stop() {
       if (hasEnded) return
@@ -92,6 +118,8 @@ function ipsecConf({ host, other, connection, end }: Side): string {
     `ike=${(end.ike ?? connection.ike).libreswan}`,
     `esp=${(end.esp ?? connection.esp).libreswan}`,
     'auto=ignore',
+    ...(end.libreswan ?? []),
+    ...connection.libreswan,
   ]
   return `config setup
 \tlogtime=yes
@@ -103,5 +131,7 @@ ${lines.map((line) => `\t${line}`).join('\n')}
 
 function ipsecSecrets({ connection, end }: Side): string {
   if (connection.auth !== 'psk') return ''
-  return `@${identity('moon')} @${identity('sun')} : PSK "${end.secret ?? 'a secret of the lab'}"\n`
+  const both = `@${identity('moon')} @${identity('sun')} :`
+  const ppk = end.ppk === undefined ? '' : `${both} PPKS "lab-ppk" "${end.ppk}"\n`
+  return `${both} PSK "${end.secret ?? 'a secret of the lab'}"\n${ppk}`
 }

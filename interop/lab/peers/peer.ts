@@ -27,6 +27,15 @@ export interface Established {
   readonly selectors?: { readonly local: string; readonly remote: string }
 }
 
+/** What a daemon lists. The names of SAs are its own: numbers or SPIs, never used twice. */
+export interface Sas {
+  /** Those that are established, or installed. */
+  readonly ike: readonly string[]
+  readonly children: readonly string[]
+  /** States of those that come or go. */
+  readonly others: readonly string[]
+}
+
 /** A daemon that runs. */
 export interface Running {
   readonly name: PeerName
@@ -38,6 +47,17 @@ export interface Running {
   readonly disarm: () => Promise<unknown>
   /** The connection, if it is established with exactly one Child SA. */
   readonly established: () => Promise<Established | undefined>
+  /** All SAs of the connection. */
+  readonly sas: () => Promise<Sas>
+  /** Has the daemon rekey, or reauthenticate, an SA; does not wait for the end of it. */
+  readonly rekey: (what: 'child' | 'ike') => Promise<Ran>
+  readonly reauthenticate: () => Promise<Ran>
+  /** Stops the daemon where it is, without a word to anybody, and lets it go on. */
+  readonly freeze: () => Promise<unknown>
+  readonly thaw: () => Promise<unknown>
+  /** Kills the daemon and empties the kernel, as the loss of power would; starts it again as after a boot. */
+  readonly crash: () => Promise<unknown>
+  readonly restart: () => Promise<unknown>
   /** The log so far, as text lines. */
   readonly log: () => string
   /** Ends the daemon; the error says if it did not end by itself. */

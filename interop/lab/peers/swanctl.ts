@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { connectionName } from '../connection.ts'
 import { mountFiles } from '../hosts.ts'
 import { poll } from '../poll.ts'
-import type { Established, PeerName, Running, Side } from './peer.ts'
+import type { Established, PeerName, Running, Sas, Side } from './peer.ts'
 import { swanctlPaths } from './swanctl-conf.ts'
-import { child, isSection, list, readPretty, value } from './vici-raw.ts'
+import { child, isSection, list, readPretty, type Section, value } from './vici-raw.ts'
 
 /** How to start such a daemon and to read its log. */
 export interface Daemon {
@@ -21,16 +21,19 @@ export async function startWithSwanctl({ host }: Side, daemon: Daemon): Promise<
   const { shell } = host
   await mountFiles(host, swanctlPaths)
   const output = (): string => daemon.log().trim().split('\n').slice(-5).join(' | ')
-  await shell.must('rm -f /run/charon.vici')
-  await shell.must(`${daemon.command} >/run/output.log 2>&1 & daemon=$!`)
-  const socket = join(host.folder, 'run/charon.vici')
-  await poll(`the VICI socket of ${daemon.name}`, 30_000, async () => {
-    if (existsSync(socket)) return true
-    const { code } = await shell.run('kill -0 $daemon')
-    if (code !== 0) throw new Error(`${daemon.name} ended at start: ${output()}`)
-    return undefined
-  })
-  await shell.must('swanctl --load-all --noprompt')
+  const start = async (): Promise<void> => {
+    await shell.must('rm -f /run/charon.vici')
+    await shell.must(`${daemon.command} >>/run/output.log 2>&1 & daemon=$!`)
+    const socket = join(host.folder, 'run/charon.vici')
+    await poll(`the VICI socket of ${daemon.name}`, 60_000, async () => {
+      if (existsSync(socket)) return true
+      const { code } = await shell.run('kill -0 $daemon')
+      if (code !== 0) throw new Error(`${daemon.name} ended at start: ${output()}`)
+      return undefined
+    })
+    await shell.must('swanctl --load-all --noprompt')
+  }
+  await start()
   let hasEnded = false
   return {
     name: daemon.name,
@@ -39,6 +42,13 @@ export async function startWithSwanctl({ host }: Side, daemon: Daemon): Promise<
     down: () => shell.run(`timeout 8 swanctl --terminate --ike ${connectionName} --timeout 6`),
     disarm: () => shell.must(`timeout 5 swanctl --uninstall --child ${connectionName}`),
     established: async () => readEstablished(await shell.must('timeout 5 swanctl --list-sas --pretty')),
+    sas: async () => readSas(await shell.must('timeout 20 swanctl --list-sas --pretty')),
+    rekey: (what) => shell.run(`timeout 20 swanctl --rekey --${what} ${connectionName}`),
+    reauthenticate: () => shell.run(`timeout 20 swanctl --rekey --reauth --ike ${connectionName}`),
+    freeze: () => shell.must('kill -STOP $daemon'),
+    thaw: () => shell.must('kill -CONT $daemon'),
+    crash: () => shell.must(crash),
+    restart: start,
     log: daemon.log,
     async stop() {
       if (hasEnded) return
@@ -50,6 +60,29 @@ export async function startWithSwanctl({ host }: Side, daemon: Daemon): Promise<
       )
       if (code !== 0) throw new Error(`${daemon.name} ended with status ${code}: ${text.trim()} ${output()}`)
     },
+  }
+}
+
+/** Commands that kill `$daemon` and empty the kernel. */
+export const crash: string = 'kill -KILL $daemon; wait $daemon 2>/dev/null; ip xfrm state flush; ip xfrm policy flush'
+
+function readSas(text: string): Sas {
+  const sas = readPretty(text).entries.flatMap(([label, event]) => {
+    return label === 'list-sa event' && isSection(event) ? event.entries.map(([, sa]) => sa).filter(isSection) : []
+  })
+  const children = sas.flatMap(
+    (sa) =>
+      child(sa, 'child-sas')
+        ?.entries.map(([, net]) => net)
+        .filter(isSection) ?? [],
+  )
+  const named = (of: readonly Section[], state: string, field: string): string[] =>
+    of.filter((one) => value(one, 'state') === state).map((one) => value(one, field) ?? '')
+  const others = [...sas, ...children].map((one) => value(one, 'state') ?? '')
+  return {
+    ike: named(sas, 'ESTABLISHED', 'uniqueid'),
+    children: named(children, 'INSTALLED', 'spi-in'),
+    others: others.filter((state) => state !== 'ESTABLISHED' && state !== 'INSTALLED'),
   }
 }
 

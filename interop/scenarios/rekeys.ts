@@ -1,0 +1,47 @@
+/** Rekeying (RFC 7296 §2.8) and reauthentication (§2.8.3). */
+import type { Step } from '../lab/rekeys.ts'
+import type { Scenario } from '../lab/scenario.ts'
+import { scenario } from './base.ts'
+
+const ends = ['ours', 'peer'] as const
+const inARow = 20
+
+function times<T>(count: number, ...items: readonly T[]): readonly T[] {
+  return Array.from({ length: count }, () => items).flat()
+}
+
+export const rekeys: readonly Scenario[] = ends.flatMap((initiator) => [
+  ...ends.map((by) =>
+    scenario(`rekeys/strongswan-${inARow}-children-${inARow}-ike-by-${by}-${initiator}-initiated`, {
+      initiator,
+      limitMs: 300_000,
+      expect: {
+        kind: 'rekeys',
+        stream: true,
+        steps: [...times<Step>(inARow, { by, what: 'child' }), ...times<Step>(inARow, { by, what: 'ike' })],
+      },
+    }),
+  ),
+  scenario(`rekeys/strongswan-reauthentication-make-before-break-${initiator}-initiated`, {
+    initiator,
+    limitMs: 180_000,
+    ours: { daemon: ['make_before_break = yes'] },
+    theirs: { daemon: ['make_before_break = yes'] },
+    expect: {
+      kind: 'rekeys',
+      loses: 'early packets',
+      steps: times<Step>(5, { by: initiator, what: 'reauthentication' }),
+    },
+  }),
+  scenario(`rekeys/strongswan-reauthentication-break-before-make-${initiator}-initiated`, {
+    initiator,
+    limitMs: 180_000,
+    ours: { daemon: ['make_before_break = no'] },
+    theirs: { daemon: ['make_before_break = no'] },
+    expect: {
+      kind: 'rekeys',
+      loses: 'packets between',
+      steps: times<Step>(5, { by: initiator, what: 'reauthentication' }),
+    },
+  }),
+])
