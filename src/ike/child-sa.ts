@@ -43,6 +43,8 @@ export class ChildSa {
   deleteSent = false
   /** We want it to go: nothing brings it back. */
   leaving = false
+  /** The peer has said that it does not know it. */
+  doubted = false
   installedAtMs: number | undefined
   /** We were the initiator of the exchange that made it. */
   initiated = false

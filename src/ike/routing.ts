@@ -13,7 +13,7 @@ const markerBytes = 4
 const headerBytes = 28
 
 export function datagram(core: Core, local: Endpoint, remote: Endpoint, payload: Uint8Array): void {
-  const bytes = withoutMarker(core, local, payload)
+  const bytes = withoutMarker(core, local, remote, payload)
   if (bytes === undefined) return
   const header = readHeader(core, local, remote, bytes)
   if (header === undefined) return
@@ -64,14 +64,16 @@ function initRequest(core: Core, header: Header, bytes: Uint8Array, local: Endpo
 }
 
 /** RFC 3948 §2: on the NAT-T port four zero octets come first; one octet FF is a keepalive, anything else is ESP. */
-function withoutMarker(core: Core, local: Endpoint, payload: Uint8Array): Uint8Array | undefined {
+function withoutMarker(core: Core, local: Endpoint, remote: Endpoint, payload: Uint8Array): Uint8Array | undefined {
   if (payload.length > core.settings.maxPacket) {
     core.drops.limits++
     return undefined
   }
   if (local.port === core.settings.portIke) return payload
   if (payload.length <= markerBytes || payload.subarray(0, markerBytes).some((octet) => octet !== 0)) {
-    if (payload.length !== 1) core.drops.unexpected++
+    if (payload.length === 1) return undefined
+    core.drops.unexpected++
+    core.unknownSpis.answerEsp(core, payload, local, remote)
     return undefined
   }
   return payload.subarray(markerBytes)

@@ -8,13 +8,20 @@
  * Nothing is believed of such an answer, and nothing is answered to it: anybody can send it. It makes us ask our peers
  * at that address whether they are still there, now rather than at the next liveness check.
  *
- * Both are rare: answers as all that is unprotected (recent.ts), a check per address in half a minute.
+ * The same is said of ESP whose SPI nobody knows, where that reaches us: in UDP, when the kernel has not taken it (Linux
+ * does, so that this is for a kernel without ESP). Where there is an IKE SA with the sender it is told inside it, else
+ *
+ *   ESP in UDP  -->
+ *                      <--  HDR(0, 0), N(INVALID_SPI)        a request that nobody answers
+ *
+ * All are rare: answers as all that is unprotected (recent.ts), a check per address in half a minute.
  */
 import type { Endpoint } from '../wire/endpoint.ts'
 import { DecodeError } from '../wire/errors.ts'
 import type { Header } from '../wire/header.ts'
 import { decodeMessage, encodeMessage } from '../wire/message.ts'
 import { EXCHANGE, NOTIFY, nameOf, PAYLOAD } from '../wire/numbers.ts'
+import type { Payload } from '../wire/payloads/index.ts'
 import type { Core } from './core.ts'
 import { ExchangeTimeout } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
@@ -23,6 +30,9 @@ import { Recent } from './recent.ts'
 import { request } from './script.ts'
 
 const checkPauseMs = 30_000
+
+/** An ESP header, and something in it. */
+const leastEspBytes = 16
 
 export class UnknownSpis {
   readonly #checks = new Recent(checkPauseMs)
@@ -47,6 +57,28 @@ export class UnknownSpis {
       payloads: [notify(NOTIFY.INVALID_IKE_SPI)],
     })
     core.send(local, remote, bytes)
+  }
+
+  /** Tells the sender of ESP in UDP that nobody knows its SPI, if it is time for that. */
+  answerEsp(core: Core, packet: Uint8Array, local: Endpoint, remote: Endpoint): void {
+    if (packet.length < leastEspBytes || !core.settings.sendInvalidIkeSpi || core.shuttingDown) return
+    const data = packet.slice(0, 4)
+    const spi = new DataView(data.buffer).getUint32(0)
+    // RFC 4303 §2.1: those up to 255 are reserved. What we have the kernel has to take.
+    if (spi < 256 || core.sas.withSpi(spi).some(({ spiIn }) => spiIn === spi)) return
+    if (!core.unprotectedAnswers.take(remote.address, core.now)) return
+    core.log('NET', 1, `sending INVALID_SPI to ${remote.address} for ESP with SPI ${Buffer.from(data).toString('hex')}`)
+    const said = notify(NOTIFY.INVALID_SPI, data)
+    const sa = [...core.sas.values()].find(
+      (one) => one.state === 'ESTABLISHED' && one.remote.address === remote.address,
+    )
+    if (sa !== undefined) {
+      tell(sa, [said])
+      return
+    }
+    const flags = { initiator: true, response: false }
+    const header = { spiI: 0n, spiR: 0n, major: 2, minor: 0, exchange: EXCHANGE.INFORMATIONAL, flags, messageId: 0 }
+    core.send(local, remote, encodeMessage({ ...header, payloads: [said] }))
   }
 
   /** Whether a message was such an answer: then it has been taken as the hint that it is. */
@@ -85,10 +117,14 @@ function hintIn(bytes: Uint8Array): number | undefined {
 function check(sa: IkeSa): void {
   if (sa.dialogue.outstanding.length > 0 || sa.activeTasks.length > 0) return
   sa.core.log('IKE', 1, 'sending DPD request', sa)
+  tell(sa, [])
+}
+
+function tell(sa: IkeSa, payloads: readonly Payload[]): void {
   sa.enqueue({
     names: ['IKE_DPD'],
     *script() {
-      yield* request(EXCHANGE.INFORMATIONAL, [])
+      yield* request(EXCHANGE.INFORMATIONAL, payloads)
     },
     failed: (error, owner) => {
       if (error instanceof ExchangeTimeout) owner.lost()

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { decodeMessage, encodeMessage } from '../../src/wire/message.ts'
 import { EXCHANGE, NOTIFY } from '../../src/wire/numbers.ts'
-import { exchanges, logged, notLogged, onlySa, sameSingleChild } from './expect.ts'
+import { exchanges, logged, notLogged, onlyChild, onlySa, sameSingleChild } from './expect.ts'
+import type { Host } from './host.ts'
 import { established } from './pair.ts'
 import { scenario } from './scenario.ts'
 import type { World } from './world.ts'
@@ -180,4 +181,86 @@ scenario('a flood from many addresses gets twenty answers', () => {
   const before = world.left.sent.length
   for (let i = 0; i < 200; i++) world.inject(world.left, { address: `203.0.113.${i}`, port: 500 }, message)
   assert.equal(world.left.sent.length - before, 20)
+})
+
+const esp = Uint8Array.from({ length: 60 }, (_, i) => [0xc0, 0xff, 0xee, 0x11][i] ?? i)
+const stranger = { address: '203.0.113.9', port: 4711 }
+
+/** What a host has sent in clear since `before`: notifies with their data. */
+function notifiesSince(host: Host, before: number): { type: number; data: string; messageId: number; spiI: bigint }[] {
+  return host.sent.slice(before).map(({ bytes }) => {
+    const { payloads, messageId, spiI, flags, exchange } = decodeMessage(bytes.subarray(4))
+    assert.deepEqual([flags, exchange], [{ initiator: true, response: false }, EXCHANGE.INFORMATIONAL])
+    const [said] = payloads
+    assert.ok(said?.type === 'N')
+    return { type: said.notify, data: Buffer.from(said.data).toString('hex'), messageId, spiI }
+  })
+}
+
+/**
+ *   ESP in UDP, SPI c0ffee11  -->
+ *                      <--  HDR(0, 0), N(INVALID_SPI)      to the port that it came from, once in ten seconds
+ */
+scenario('ESP with an unknown SPI from somebody without an IKE SA', () => {
+  const world = established()
+  const before = world.left.sent.length
+  for (let i = 0; i < 5; i++) world.inject(world.left, stranger, esp, 4500)
+  const said = { type: NOTIFY.INVALID_SPI, data: 'c0ffee11', messageId: 0, spiI: 0n }
+  assert.deepEqual(notifiesSince(world.left, before), [said])
+  world.wait(10)
+  world.inject(world.left, stranger, esp, 4500)
+  assert.deepEqual(notifiesSince(world.left, before), [said, said])
+  sameSingleChild(world)
+})
+
+scenario('no answer to keepalives, reserved SPIs, short packets, our own SPIs, or when it is switched off', () => {
+  const world = established()
+  const before = world.left.sent.length
+  const own = Buffer.alloc(60)
+  own.writeUInt32BE(onlyChild(world.left).spiIn)
+  for (const bytes of [Uint8Array.of(0xff), Uint8Array.of(0, 0, 0, 255, ...esp), esp.slice(0, 15), own]) {
+    world.inject(world.left, stranger, bytes, 4500)
+  }
+  const silent = established({ settings: { sendInvalidIkeSpi: false } })
+  silent.inject(silent.left, stranger, esp, 4500)
+  notLogged(silent.left, 'sending INVALID_SPI')
+  assert.equal(world.left.sent.length, before)
+})
+
+/** It is believed by nobody who gets it, and answered by nobody (RFC 7296 §1.5). */
+scenario('a peer that gets it asks whether we are there, and nothing else', () => {
+  const world = established()
+  const before = [exchanges(world.left).length, exchanges(world.right).length]
+  const message = encodeMessage({
+    spiI: 0n,
+    spiR: 0n,
+    major: 2,
+    minor: 0,
+    exchange: EXCHANGE.INFORMATIONAL,
+    flags: { initiator: true, response: false },
+    messageId: 0,
+    payloads: [{ type: 'N', protocol: 0, spi: new Uint8Array(), notify: NOTIFY.INVALID_SPI, data: esp.slice(0, 4) }],
+  })
+  for (let i = 0; i < 5; i++) world.inject(world.left, right, message)
+  world.settle()
+  assert.deepEqual(exchanges(world.left).slice(before[0]), ['INFORMATIONAL request 2'])
+  assert.deepEqual(exchanges(world.right).slice(before[1]), ['INFORMATIONAL response 2'])
+  sameSingleChild(world)
+})
+
+/**
+ *   ESP in UDP, SPI c0ffee11  -->
+ *                      <--  HDR, SK {N(INVALID_SPI)}
+ *   HDR, SK {}  -->
+ */
+scenario("inside an IKE SA, once: of an SPI that is not the sender's either nothing comes", () => {
+  const world = established()
+  world.wait(31)
+  const { spiIn } = onlyChild(world.left)
+  for (let i = 0; i < 3; i++) world.inject(world.right, { address: '192.0.2.1', port: 4500 }, esp, 4500)
+  world.wait(5)
+  assert.equal(world.right.sent.filter(({ label }) => label.includes('N(INVAL_SPI)')).length, 1)
+  logged(world.left, 'received INVALID_SPI notify error')
+  assert.equal(onlyChild(world.left).spiIn, spiIn)
+  sameSingleChild(world)
 })

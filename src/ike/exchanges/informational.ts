@@ -11,6 +11,7 @@ import { trapsForDeleted } from '../actions.ts'
 import { configurationReply } from '../configuration.ts'
 import { Refusal } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
+import { heardInvalidSpi } from '../invalid-spi.ts'
 import { refuseCritical } from '../messages.ts'
 import { receiveAuthLifetime } from '../reauthentication.ts'
 import { receiveRedirect } from '../redirect.ts'
@@ -36,6 +37,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     }
   }
   receiveAuthLifetime(sa, N)
+  heardInvalidSpi(sa, N)
   learnWindow(sa, N)
   synchronizeCounters(sa, N)
   const others = [...answerMobike(sa, N, received), ...answerConfiguration(CP)]
