@@ -16,7 +16,7 @@
  *
  * All are rare: answers as all that is unprotected (recent.ts), a check per address in half a minute.
  */
-import type { Endpoint } from '../wire/endpoint.ts'
+import { type Endpoint, sameEndpoint } from '../wire/endpoint.ts'
 import { DecodeError } from '../wire/errors.ts'
 import type { Header } from '../wire/header.ts'
 import { decodeMessage, encodeMessage } from '../wire/message.ts'
@@ -70,7 +70,7 @@ export class UnknownSpis {
     core.log('NET', 1, `sending INVALID_SPI to ${remote.address} for ESP with SPI ${Buffer.from(data).toString('hex')}`)
     const said = notify(NOTIFY.INVALID_SPI, data)
     const sa = [...core.sas.values()].find(
-      (one) => one.state === 'ESTABLISHED' && one.remote.address === remote.address,
+      (one) => one.state === 'ESTABLISHED' && sameEndpoint(one.remote, remote), // behind a NAT there may be others
     )
     if (sa !== undefined) {
       tell(sa, [said])
