@@ -109,7 +109,7 @@ export const faults: readonly Fault[] = [
   {
     name: 'spi-leaks',
     file: 'reserved-spi.ts',
-    text: 'if (!this.#taken) this.#release()',
+    text: 'if (!this.#taken.spi) this.#release(this.#protocol, this.spi)',
     replacement: '',
     why: 'Each Child SA that is refused leaves a larval state in the kernel.',
   },
