@@ -131,7 +131,7 @@ export const childKeys: KeyTable<ChildDraft> = {
     syntax: 'no, in, out, yes',
     default: 'out',
   }),
-  icmp: field('icmp', parseBool, { ...bool('no'), support: 'kept' }),
+  icmp: field('icmp', parseBool, bool('no')),
   sha256_96: field('sha256_96', parseBool, bool('no')),
   single_pair: field('singlePair', parseBool, { ...bool('no'), support: 'own' }),
   label: field('label', (text) => text, { syntax: 'security label', default: '', support: 'kept' }),

@@ -69,7 +69,7 @@ export const connectionKeys: KeyTable<ConnectionDraft> = {
   }),
   aggressive: ignored(parseBool, { syntax: 'bool', default: 'no' }),
   pull: ignored(parseBool, { syntax: 'bool', default: 'yes' }),
-  dscp: field('dscp', parseDscp, { syntax: 'six binary digits', default: '000000', support: 'kept' }),
+  dscp: field('dscp', parseDscp, { syntax: 'six binary digits', default: '000000' }),
   encap: field('encap', parseBool, { syntax: 'bool', default: 'no' }),
   mobike: field('mobike', parseBool, { syntax: 'bool', default: 'yes' }),
   dpd_delay: field('dpdDelaySeconds', parseTime, { syntax: 'time', default: '0s' }),

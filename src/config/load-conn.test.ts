@@ -285,7 +285,7 @@ test('what is asked for and not done yet is named, what asks for nothing is not'
       dpd_action = clear
       close_action = trap
       label = secret } }`
-  assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, ['dscp', 'local.aaa_id', 'children.net.label'])
+  assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, ['local.aaa_id', 'children.net.label'])
 })
 
 test('raw public keys are kept as SubjectPublicKeyInfo', () => {

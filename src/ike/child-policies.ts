@@ -59,6 +59,7 @@ export function policiesOf(
       selector,
       action: 'protect',
       priority: policyPriority(selector, 'protect', config, trap),
+      ...(config.icmp && { icmpErrors: true }),
       templates: [
         {
           protocol,

@@ -79,6 +79,7 @@ export function kernelSas(
     in: {
       ...common,
       direction: 'in',
+      ...(config.icmp && { icmpErrors: true }),
       spi: child.spiIn,
       source: remote.address,
       destination: local.address,

@@ -161,13 +161,13 @@ export class Core {
   }
 
   /** Sends an IKE message; on every port but IKE's own it gets the non-ESP marker (RFC 3948 §2.2). */
-  send(local: Endpoint, remote: Endpoint, message: Uint8Array): void {
+  send(local: Endpoint, remote: Endpoint, message: Uint8Array, dscp = 0): void {
     let bytes = message
     if (local.port !== this.settings.portIke) {
       bytes = new Uint8Array(4 + message.length)
       bytes.set(message, 4)
     }
-    this.output({ kind: 'send', local, remote, bytes })
+    this.output({ kind: 'send', local, remote, bytes, ...(dscp !== 0 && { dscp }) })
   }
 
   /** Hands out a job; `waiting` hears how it ended. Returns a way to hand the wait to somebody else. */

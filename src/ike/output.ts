@@ -7,7 +7,14 @@ import type { IkeSaView, PolicyView, PoolView } from './view.ts'
 
 export type Output =
   /** A UDP payload to send as it is (the non-ESP marker is in it where it belongs). */
-  | { readonly kind: 'send'; readonly local: Endpoint; readonly remote: Endpoint; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'send'
+      readonly local: Endpoint
+      readonly remote: Endpoint
+      readonly bytes: Uint8Array
+      /** Differentiated services code point (RFC 2474) of the IP packet, 0 to 63; 0 when it is left out. */
+      readonly dscp?: number
+    }
   | { readonly kind: 'job'; readonly id: number; readonly job: Job }
   | { readonly kind: 'log'; readonly entry: LogEntry }
   | { readonly kind: 'event'; readonly event: Event }

@@ -41,7 +41,7 @@ export class Sending {
     for (const datagram of datagrams) {
       const line = `from ${formatEndpoint(local)} to ${formatEndpoint(remote)} (${datagram.length} bytes)`
       core.log('NET', 1, `sending packet: ${line}`, this.#sa)
-      core.send(local, remote, datagram)
+      core.send(local, remote, datagram, this.#sa.connection?.dscp)
     }
   }
 }

@@ -90,6 +90,8 @@ export interface KernelSa extends SaId {
   readonly copyDf: boolean
   readonly copyEcn: boolean
   readonly copyDscp: 'no' | 'in' | 'out' | 'yes'
+  /** Let ICMP errors in that no policy fits, if the packet that they are about would fit one. */
+  readonly icmpErrors?: true
   readonly hwOffload?: 'crypto' | 'packet' | 'auto'
   readonly interface?: string
 }
@@ -138,6 +140,8 @@ export interface KernelPolicy extends PolicyKey {
   readonly action: 'protect' | 'pass' | 'drop'
   /** Lower wins, as in the kernel. */
   readonly priority: number
+  /** Also for ICMP errors about packets that fit. */
+  readonly icmpErrors?: true
   readonly templates: readonly PolicyTemplate[]
 }
 

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
 import { test } from 'node:test'
+import { parseAddress } from '../wire/address.ts'
+import { DatagramSocket, slab } from './datagram-socket.ts'
 import type { IkeDatagram, IkeSocketOptions, IkeSockets } from './ike-sockets.ts'
 import { openIkeSockets, SocketsError } from './ike-sockets.ts'
+import { decodeSocketAddress, encodeSocketAddress } from './socket-address.ts'
 
 const skip = process.getuid?.() === 0 ? false : 'socket policies need CAP_NET_ADMIN'
 
@@ -70,6 +73,38 @@ for (const [family, local, remote] of [
     assert.deepEqual((await receiver.next()).bytes, Uint8Array.of(0, 0, 0, 0, 42))
   })
 }
+
+test('a code point is in the TOS octet or the traffic class of the packet', { skip }, () => {
+  using sender = open()
+  for (const [domain, level, receive, type, address] of [
+    [2, 0, 13, 1, '127.0.0.1'],
+    [10, 41, 66, 67, '::1'],
+  ] as const) {
+    const memory = slab(2, 64)
+    using receiver = new DatagramSocket(domain, 2, 0, memory, slab(1, 64))
+    receiver.setOption(level, receive, 1)
+    receiver.bind(encodeSocketAddress(parseAddress(address) ?? assert.fail(), 0, 0))
+    const port = decodeSocketAddress(receiver.name())?.port ?? assert.fail()
+    const said: number[][] = []
+    receiver.listen(
+      (batch) => said.push(...batch.map(({ control }) => [control[12] ?? -1, control[16] ?? -1])),
+      (code) => assert.fail(code),
+    )
+    const send = (more: Partial<IkeDatagram>) =>
+      sender.send({
+        local: { address, port: sender.portIke },
+        remote: { address, port },
+        bytes: new Uint8Array(1),
+        ...more,
+      })
+    assert.deepEqual([send({ dscp: 46 }), send({})], [undefined, undefined])
+    receiver.poll()
+    assert.deepEqual(said, [
+      [type, 46 << 2],
+      [type, 0],
+    ])
+  }
+})
 
 test('a datagram is a copy that the next one does not overwrite', { skip }, async () => {
   using sender = open()

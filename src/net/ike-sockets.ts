@@ -1,3 +1,4 @@
+import { concat } from '../crypto/bytes.ts'
 import {
   AF_INET,
   AF_INET6,
@@ -16,6 +17,7 @@ import {
   decodeSocketAddress,
   encodePacketInfo,
   encodeSocketAddress,
+  encodeTrafficClass,
   type SocketAddress,
 } from './socket-address.ts'
 
@@ -24,6 +26,8 @@ export interface IkeDatagram {
   readonly local: Endpoint
   readonly remote: Endpoint
   readonly bytes: Uint8Array
+  /** Differentiated services code point (RFC 2474) to send it with; 0 by default. */
+  readonly dscp?: number
 }
 
 export interface IkeSocketOptions {
@@ -122,7 +126,7 @@ export function openIkeSockets(options: IkeSocketOptions): IkeSockets {
     portIke: ports.ike,
     portNatT: ports.natT,
     problems,
-    send({ local, remote, bytes }) {
+    send({ local, remote, bytes, dscp = 0 }) {
       const source = parseAddress(local.address)
       const destination = parseAddress(remote.address)
       if (source === undefined || destination === undefined || source.length !== destination.length) return 'EINVAL'
@@ -133,7 +137,9 @@ export function openIkeSockets(options: IkeSocketOptions): IkeSockets {
       return open.socket.send(
         encodeSocketAddress(destination, remote.port, scope),
         bytes,
-        encodePacketInfo(source, scope),
+        dscp === 0
+          ? encodePacketInfo(source, scope)
+          : concat(encodePacketInfo(source, scope), encodeTrafficClass(family, dscp << 2)),
       )
     },
     close() {

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { decodePacketInfo, decodeSocketAddress, encodePacketInfo, encodeSocketAddress } from './socket-address.ts'
+import {
+  decodePacketInfo,
+  decodeSocketAddress,
+  encodePacketInfo,
+  encodeSocketAddress,
+  encodeTrafficClass,
+} from './socket-address.ts'
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 const bytes = (text: string) => new Uint8Array(Buffer.from(text.replaceAll(' ', ''), 'hex'))
@@ -35,6 +41,11 @@ test('packet information sets the source', () => {
     '2400000000000000' + '29000000' + '32000000' + '20010db8000000000000000000000001' + '00000000' + '00000000',
   )
   assert.equal(hex(encodePacketInfo(linkLocal, 5)).slice(64, 72), '05000000')
+})
+
+test('a traffic class goes beside the packet information', () => {
+  assert.equal(hex(encodeTrafficClass(4, 0xb8)), '1400000000000000' + '00000000' + '01000000' + 'b8000000' + '00000000')
+  assert.equal(hex(encodeTrafficClass(6, 0xb8)), '1400000000000000' + '29000000' + '43000000' + 'b8000000' + '00000000')
 })
 
 test('packet information tells the destination, behind other control messages', () => {

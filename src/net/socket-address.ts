@@ -48,6 +48,12 @@ export function encodePacketInfo(source: Uint8Array, scope: number): Uint8Array 
   return controlMessage(IPPROTO_IPV6, IPV6_PKTINFO, in6_pktinfo.encode({ addr: source, ifindex }))
 }
 
+/** Control data that gives one datagram a TOS octet (IPv4) or a traffic class (IPv6). */
+export function encodeTrafficClass(family: 4 | 6, octet: number): Uint8Array {
+  const value = new Uint8Array(Int32Array.of(octet).buffer)
+  return family === 4 ? controlMessage(IPPROTO_IP, IP_TOS, value) : controlMessage(IPPROTO_IPV6, IPV6_TCLASS, value)
+}
+
 /** The address that a datagram was sent to, from its control data; undefined if that does not say so. */
 export function decodePacketInfo(
   control: Uint8Array,
@@ -118,3 +124,5 @@ const IPPROTO_IP = 0
 const IPPROTO_IPV6 = 41
 const IP_PKTINFO = 8
 const IPV6_PKTINFO = 50
+const IP_TOS = 1
+const IPV6_TCLASS = 67

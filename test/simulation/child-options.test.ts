@@ -81,3 +81,22 @@ scenario('sha256_96 changes no other algorithm', () => {
   const world = established({ child: { sha256_96: true } })
   sameSingleChild(world)
 })
+
+scenario('icmp: ICMP errors about what the tunnel carries fit its policies and its inbound state', () => {
+  const world = established({ left: { child: { icmp: true } } })
+  const marks = (host: Host): unknown[] => [
+    ...host.kernel.policies.map(({ icmpErrors }) => icmpErrors),
+    ...installed(host).map(({ sa }) => `${sa?.direction} ${sa?.icmpErrors ?? 'no'}`),
+  ]
+  assert.deepEqual(marks(world.left).toSorted(), ['in true', 'out no', true, true, true])
+  assert.deepEqual(marks(world.right).toSorted(), ['in no', 'out no', undefined, undefined, undefined])
+})
+
+scenario('dscp: IKE packets of the connection say it, before it is known they do not', () => {
+  const world = established({ connection: { dscp: 0b101110 } })
+  rekey(world.left, 'child')
+  world.wait(6)
+  assert.deepEqual([...new Set(world.left.sent.map(({ dscp }) => dscp))], [46])
+  // A responder knows the connection only when IKE_AUTH has said who asks.
+  assert.deepEqual([...new Set(world.right.sent.map(({ dscp }) => dscp))], [undefined, 46])
+})

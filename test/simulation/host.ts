@@ -66,7 +66,12 @@ export class Host {
   #lastCommand = 0
   #lives = 0
   /** What was sent, in order: every datagram, with its name as logged, e.g. `IKE_AUTH request 1 [ IDi … ]`. */
-  readonly sent: { readonly label: string; readonly atMs: number; readonly bytes: Uint8Array }[] = []
+  readonly sent: {
+    readonly label: string
+    readonly atMs: number
+    readonly bytes: Uint8Array
+    readonly dscp?: number
+  }[] = []
 
   constructor(options: HostOptions) {
     const { name, seed } = options
@@ -148,9 +153,9 @@ export class Host {
       this.#digestOutput(output)
       switch (output.kind) {
         case 'send': {
-          const { local, remote, bytes } = output
+          const { local, remote, bytes, dscp } = output
           const label = this.#label(local, bytes, generated)
-          this.sent.push({ label, atMs: this.#now, bytes })
+          this.sent.push({ label, atMs: this.#now, bytes, ...(dscp !== undefined && { dscp }) })
           this.#options.transmit(local, remote, bytes, label)
           break
         }

@@ -47,11 +47,14 @@ export const XFRM_STATE_NOECN = 1
 export const XFRM_STATE_DECAP_DSCP = 2
 export const XFRM_STATE_NOPMTUDISC = 4
 export const XFRM_STATE_AF_UNSPEC = 32
+export const XFRM_STATE_ICMP = 16
 export const XFRM_STATE_ESN = 128
 export const XFRM_SA_XFLAG_DONT_ENCAP_DSCP = 1
 
 export const XFRM_POLICY_ALLOW = 0
 export const XFRM_POLICY_BLOCK = 1
+/** Of `flags`. */
+export const XFRM_POLICY_ICMP = 2
 
 export const XFRM_OFFLOAD_INBOUND = 2
 export const XFRM_OFFLOAD_PACKET = 4

@@ -19,6 +19,7 @@ import {
   XFRM_MSG_UPDPOLICY,
   XFRM_POLICY_ALLOW,
   XFRM_POLICY_BLOCK,
+  XFRM_POLICY_ICMP,
   XFRMA_IF_ID,
   XFRMA_TMPL,
 } from './numbers.ts'
@@ -42,6 +43,7 @@ export function installPolicy(policy: KernelPolicy, replace: boolean, ifindex = 
     priority,
     dir: directionNumbers[direction],
     action: action === 'drop' ? XFRM_POLICY_BLOCK : XFRM_POLICY_ALLOW,
+    flags: policy.icmpErrors ? XFRM_POLICY_ICMP : 0,
   })
   const attributes = keyAttributes(policy)
   if (action === 'protect')

@@ -15,7 +15,13 @@ import {
   replaceReplayState,
   skipAhead,
 } from './states.ts'
-import { xfrm_replay_state, xfrm_replay_state_esn, xfrm_user_tmpl, xfrm_usersa_info } from './structs.ts'
+import {
+  xfrm_replay_state,
+  xfrm_replay_state_esn,
+  xfrm_user_tmpl,
+  xfrm_userpolicy_info,
+  xfrm_usersa_info,
+} from './structs.ts'
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 const bytes = (text: string) => new Uint8Array(Buffer.from(text.replaceAll(' ', ''), 'hex'))
@@ -66,6 +72,20 @@ test('XFRM_MSG_NEWSA, octet by octet', () => {
     '00'.repeat(7),
   ]
   assert.equal(hex(fixed), expected.join('').replaceAll(' ', ''))
+})
+
+test('ICMP errors are a flag of a state and a flag of a policy', () => {
+  const flagsAt = 223 - 7 // the last octet before the padding of xfrm_usersa_info
+  const flags = [sa, { ...sa, icmpErrors: true as const }].map((one) => installState(one, false).fixed[flagsAt])
+  assert.deepEqual(flags, [0x20, 0x30])
+  const side = { address: '10.0.0.0', prefix: 8, port: 0, portMask: 0 }
+  const selector = { family: 4, protocol: 0, source: side, destination: side } as const
+  const policy = { direction: 'out', selector, action: 'protect', priority: 1, templates: [] } as const
+  const octets = [policy, { ...policy, icmpErrors: true as const }].map((one) => installPolicy(one, false).fixed)
+  assert.deepEqual(
+    octets.map((fixed) => xfrm_userpolicy_info.decode(fixed).flags),
+    [0, 2],
+  )
 })
 
 test('algorithms carry their name, the length of the key in bits, and what is sent of the ICV', () => {

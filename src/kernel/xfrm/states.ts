@@ -37,6 +37,7 @@ import {
   XFRM_STATE_AF_UNSPEC,
   XFRM_STATE_DECAP_DSCP,
   XFRM_STATE_ESN,
+  XFRM_STATE_ICMP,
   XFRM_STATE_NOECN,
   XFRM_STATE_NOPMTUDISC,
   XFRMA_ALG_AEAD,
@@ -99,7 +100,7 @@ export function installState(sa: KernelSa, update: boolean, context: StateContex
     family: addressFamily(sa.destination),
     mode: modeNumbers[mode],
     replay_window: usesBitmap(sa) ? 0 : windowOf(sa),
-    flags: (sa.esn ? XFRM_STATE_ESN : 0) | outerFlags(sa, mode),
+    flags: (sa.esn ? XFRM_STATE_ESN : 0) | (sa.icmpErrors ? XFRM_STATE_ICMP : 0) | outerFlags(sa, mode),
   })
   const attributes: Attribute[] = encodeCrypto(sa)
   if (sa.encapsulation) {
