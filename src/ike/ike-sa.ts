@@ -203,9 +203,9 @@ export class IkeSa {
     return this.nat.local || this.nat.remote || this.nat.fake
   }
 
-  /** `net[3] between 192.0.2.1[moon]...192.0.2.2[sun]` needs both ids; this is the part for messages. */
-  get endpoints(): string {
-    return `${formatEndpoint(this.local)} and ${formatEndpoint(this.remote)}`
+  /** What has become of it by rekeying: itself, or the last of its successors. */
+  get latest(): IkeSa {
+    return this.replacedBy?.latest ?? this
   }
 
   get queuedTasks(): readonly Task[] {

@@ -48,7 +48,7 @@ export function createLater(sa: IkeSa, plan: ChildPlan): void {
   core.log('IKE', 1, `creating CHILD_SA ${plan.config.name} failed, trying again in ${seconds} seconds`, sa)
   const fail = () => plan.failed('IKE_SA was closed')
   const timer = core.timers.set(core.now + seconds * 1000, () => {
-    const owner = latest(sa)
+    const owner = sa.latest
     if (owner.destroyed || owner.closing) fail()
     else createChild(owner, plan)
   })
@@ -59,11 +59,4 @@ export function createLater(sa: IkeSa, plan: ChildPlan): void {
       fail()
     })
   whenGone(sa)
-}
-
-/** What has become of an IKE SA by rekeying. */
-function latest(sa: IkeSa): IkeSa {
-  let owner = sa
-  while (owner.replacedBy !== undefined) owner = owner.replacedBy
-  return owner
 }

@@ -76,8 +76,7 @@ export function remake(sa: IkeSa, { failed, ...options }: ConnectOptions & { fai
   const settled = (): void => {
     if (--left > 0) return
     // The peer may have rekeyed the old one in the meantime.
-    let old = sa
-    while (old.replacedBy !== undefined) old = old.replacedBy
+    const old = sa.latest
     old.reauthenticating = false
     if (old.destroyed) return
     if (created.state === 'ESTABLISHED') closeSa(old)
