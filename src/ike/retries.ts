@@ -84,16 +84,15 @@ export class Retries {
     this.#retries.clear()
   }
 
-  /** Whether the child is up on an IKE SA of that connection. */
+  /** Whether the child is up on an IKE SA of that connection, or of an equal one, whatever its name. */
   isUp(connection: Connection, config: ChildConfig): boolean {
-    return this.#core.sas
-      .named(connection.name)
-      .some(
-        (sa) =>
-          sa.state === 'ESTABLISHED' &&
-          !sa.closing &&
-          [...sa.children.values()].some(({ name, state }) => name === config.name && isUpState(state)),
-      )
+    const { sas } = this.#core
+    return [...sas.named(connection.name), ...sas.ofConnection(connection)].some(
+      (sa) =>
+        sa.state === 'ESTABLISHED' &&
+        !sa.closing &&
+        [...sa.children.values()].some(({ name, state }) => name === config.name && isUpState(state)),
+    )
   }
 }
 

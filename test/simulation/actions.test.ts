@@ -198,3 +198,26 @@ scenario('a trap that dpd_action has put there goes with the connection', () => 
   world.settle()
   nothingLeaks(world)
 })
+
+/**
+ * The peer begins an IKE SA of a connection that is the same under another name: what is up there need not be brought up
+ * again.
+ */
+scenario('a child that is up by an equal connection of another name is not brought up a second time', () => {
+  const kept = { startAction: start, dpdAction: start, closeAction: start }
+  const world = pair({ left: { child: kept } })
+  world.net.partitioned = true
+  world.left.command({ kind: 'unload-connection', name: 'lab' })
+  const lab = connectionOf('left', { left: { child: kept } })
+  world.left.command({ kind: 'load-connection', connection: { ...connectionOf('left', {}), name: 'twin' } })
+  world.left.command({ kind: 'load-connection', connection: lab })
+  world.wait(170)
+  logged(world.left, "looking after CHILD_SA 'net' again")
+  world.net.partitioned = false
+  world.right.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.settle()
+  assert.equal(onlySa(world.left).name, 'twin')
+  world.wait(20)
+  notLogged(world.left, 'restarting CHILD_SA net')
+  sameSingleChild(world)
+})
