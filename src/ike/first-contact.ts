@@ -52,8 +52,17 @@ export function settleFirstContact(sa: IkeSa): void {
     if (other === sa || !crossed(sa, other)) continue
     const [redundant, staying] = redundantOf(sa, other)
     const delayMs = redundant.role === 'initiator' ? initiatorLooksMs : responderLooksMs
-    redundant.after(delayMs, () => look(redundant, staying, 1))
+    lookLater(redundant, staying, delayMs)
   }
+}
+
+/** Looks at both after a while; what has taken the place of one by rekeying stands for it. */
+function lookLater(redundant: IkeSa, staying: IkeSa, delayMs: number): void {
+  redundant.after(delayMs, () => look(redundant, staying.latest, 1))
+  redundant.onDestroy(() => {
+    const { latest } = redundant
+    if (!latest.destroyed) lookLater(latest, staying.latest, delayMs)
+  })
 }
 
 /** Whether each of two IKE SAs was begun by another side before the other one was up. */
@@ -75,10 +84,12 @@ function noncesOf({ init }: IkeSa): Nonces {
 function look(redundant: IkeSa, staying: IkeSa, looks: number): void {
   const { core } = redundant
   const again = (): void => {
-    if (looks < mostLooks) redundant.after(againMs, () => look(redundant, staying, looks + 1))
+    if (looks < mostLooks) redundant.after(againMs, () => look(redundant, staying.latest, looks + 1))
     else core.log('IKE', 1, `keeping ${redundant.name} beside ${staying.name} with the same peer`, redundant)
   }
-  if (redundant.state !== 'ESTABLISHED' || redundant.closing || staying.destroyed || staying.closing) return
+  if (redundant.closing || staying.destroyed || staying.closing) return
+  if (redundant.state === 'REKEYING') return again()
+  if (redundant.state !== 'ESTABLISHED') return
   if (staying.state !== 'ESTABLISHED') return again()
   const missing = missingChildren(redundant, staying)
   if (missing.length > 0) {
@@ -92,7 +103,9 @@ function look(redundant: IkeSa, staying: IkeSa, looks: number): void {
       yield* request(EXCHANGE.INFORMATIONAL, [])
     },
     done() {
-      if (redundant.state !== 'ESTABLISHED' || redundant.closing || staying.closing) return
+      if (redundant.closing || staying.closing) return
+      if (redundant.state === 'REKEYING') return again()
+      if (redundant.state !== 'ESTABLISHED') return
       if (staying.state !== 'ESTABLISHED' || missingChildren(redundant, staying).length > 0) return again()
       core.log(
         'IKE',
@@ -102,8 +115,8 @@ function look(redundant: IkeSa, staying: IkeSa, looks: number): void {
       )
       closeSa(redundant)
     },
-    failed(error) {
-      if (error instanceof ExchangeTimeout) staying.lost()
+    failed(error, owner) {
+      if (error instanceof ExchangeTimeout) owner.lost()
     },
   })
 }

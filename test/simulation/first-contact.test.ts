@@ -163,3 +163,29 @@ scenario('children that only the redundant IKE SA has are made on the other one 
     sameSingleChild(world)
   }
 })
+
+/**
+ *   two IKE SAs are up; before anybody looks at them, one is rekeyed, or both:
+ *   HDR, SK {SA, Ni, KEi}  -->
+ *                      <--  HDR, SK {SA, Nr, KEr}
+ */
+for (const side of ['left', 'right'] as const) {
+  for (const first of [true, false, undefined]) {
+    const what = first === undefined ? 'both IKE SAs' : first ? 'the first IKE SA' : 'the second IKE SA'
+    scenario(`both sides initiate at once, and ${side} rekeys ${what} before they are looked at`, () => {
+      const world = pair()
+      bothInitiate(world)
+      world.settle()
+      const sas = world.host(side).sas()
+      assert.equal(sas.length, 2)
+      for (const { uniqueId, initiator } of sas) {
+        if (first !== undefined && initiator !== first) continue
+        world.host(side).command({ kind: 'rekey', select: { ikeId: uniqueId }, reauth: false })
+      }
+      world.settle()
+      assert.equal(onlyEstablished(world), 4)
+      world.wait(40)
+      sameSingleChild(world)
+    })
+  }
+}
