@@ -11,7 +11,6 @@ import {
   pfs,
   rekey,
   stillWorks,
-  terminate,
   trafficFlows,
   twoChildren,
 } from './rekey.ts'
@@ -208,6 +207,26 @@ for (const side of ['left', 'right'] as const) {
     closesClean(world)
   })
 }
+
+/**
+ *    |-- INFORMATIONAL request [ D(IKE) ] --------->|   the old one is gone there
+ *    | x<--------------- INFORMATIONAL response [ ] --| lost, and nobody is there to give it again
+ */
+scenario('the answer to the DELETE of the old IKE SA is lost: it goes after half a minute', () => {
+  const world = established()
+  rekey(world.left, 'IKE SA')
+  world.deliver(3)
+  assert.equal(world.right.sas().length, 1)
+  world.lose()
+  world.wait(29)
+  assert.equal(world.left.sas().length, 2)
+  world.wait(2)
+  sameSingleChild(world)
+  closesClean(world)
+})
+
+ nothingLeaks(world)
+})
 
 /** The initiator's SPI of a message that may have the non-ESP marker in front. */
 function spiOf(bytes: Uint8Array): bigint {

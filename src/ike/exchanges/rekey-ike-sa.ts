@@ -73,8 +73,13 @@ export function* initiate(old: IkeSa): Script<void> {
     // The peer deletes the redundant one; should it not, it goes with time.
     theirs.created.expectDelete()
   }
+  // If the answer is lost nobody is there to repeat it; if all requests are, the peer's own timer ends its half.
+  old.after(replacedMs, () => old.destroy())
   yield* closeIkeSa(old)
 }
+
+/** How long the DELETE of a replaced IKE SA is sent again. */
+const replacedMs = 30_000
 
 /** The exchange of the initiator, and the IKE SA that it makes. */
 function* negotiate(old: IkeSa, proposals: readonly ConfiguredProposal[]): Script<AnsweredRekey<IkeSa>> {
