@@ -186,11 +186,26 @@ function terminate(
   for (const sa of sas) {
     core.output({ kind: 'tracking', command: id, uniqueId: sa.uniqueId })
     if (timeoutMs < 0) ended(true)
-    else sa.onDestroy(() => ended(true))
+    else whenClosed(sa, () => ended(true))
     if (force && timeoutMs <= 0) sa.abandon()
     else closeSa(sa)
-    if (force && timeoutMs > 0) core.timers.set(core.now + timeoutMs, () => sa.close('forced'))
+    if (force && timeoutMs > 0) core.timers.set(core.now + timeoutMs, () => closeForced(sa))
   }
+}
+
+/** Ends an IKE SA that has not ended by asking, and what has taken its place. */
+function closeForced(sa: IkeSa): void {
+  sa.latest.close('forced')
+  sa.close('forced')
+}
+
+/** Calls `listener` when an IKE SA that is being closed is gone, also as the one that has taken its place by rekeying. */
+function whenClosed(sa: IkeSa, listener: () => void): void {
+  sa.onDestroy(() => {
+    const { latest } = sa
+    if (latest !== sa && latest.closing && !latest.destroyed) whenClosed(latest, listener)
+    else listener()
+  })
 }
 
 /** CHARON 2.4: counts and queues, and does not wait. */

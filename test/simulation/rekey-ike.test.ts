@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { KE } from '../../src/wire/numbers.ts'
 import { ikeProposal } from './connection.ts'
-import { logged, onlySa, sameSingleChild } from './expect.ts'
+import { logged, nothingLeaks, onlySa, sameSingleChild } from './expect.ts'
 import { established } from './pair.ts'
 import {
   closesClean,
@@ -11,6 +11,7 @@ import {
   pfs,
   rekey,
   stillWorks,
+  terminate,
   trafficFlows,
   twoChildren,
 } from './rekey.ts'
@@ -225,7 +226,25 @@ scenario('the answer to the DELETE of the old IKE SA is lost: it goes after half
   closesClean(world)
 })
 
- nothingLeaks(world)
+/**
+ *    |-- CREATE_CHILD_SA request [ SA No KE ] ----->|   `terminate` comes now
+ *    |<---- CREATE_CHILD_SA response [ SA No KE ] --|
+ *    |-- INFORMATIONAL request [ D(IKE) ] ---x      |   of the new one
+ *    |-- INFORMATIONAL request [ D(IKE) ] --------->|   of the old one
+ *    |<--------------- INFORMATIONAL response [ ] --|
+ */
+scenario('an IKE SA is terminated while it is being rekeyed: the command is done when the new one has gone', () => {
+  const world = established()
+  rekey(world.left, 'IKE SA')
+  const answer = terminate(world.left, 'IKE SA')
+  world.deliver(2)
+  world.lose()
+  world.deliver(2)
+  assert.equal(onlySa(world.left).state, 'DELETING')
+  assert.equal(answer(), undefined)
+  world.wait(5)
+  assert.deepEqual(answer(), { kind: 'matched', matches: 1, done: 1 })
+  nothingLeaks(world)
 })
 
 /** The initiator's SPI of a message that may have the non-ESP marker in front. */
