@@ -31,7 +31,7 @@ export class Timers {
       },
     }
     this.#heap.push(entry)
-    this.#up(this.#heap.length - 1)
+    this.#up(entry, this.#heap.length - 1)
     return entry
   }
 
@@ -79,42 +79,38 @@ export class Timers {
     const heap = this.#heap
     const last = heap.pop()
     if (last === undefined || heap.length === 0) return
-    heap[0] = last
-    this.#down(0)
+    this.#down(last, 0)
   }
 
-  #up(start: number): void {
-    let index = start
-    while (index > 0) {
-      const parent = (index - 1) >> 1
-      if (!this.#swapIfBefore(index, parent)) return
-      index = parent
-    }
-  }
+  // Both leave a hole where `entry` was taken from, move it to the right place, and fill it there.
 
-  #down(start: number): void {
-    let index = start
-    for (;;) {
-      const left = 2 * index + 1
-      const right = left + 1
-      const heap = this.#heap
-      const a = heap[left]
-      if (a === undefined) return
-      const b = heap[right]
-      const child = b !== undefined && before(b, a) < 0 ? right : left
-      if (!this.#swapIfBefore(child, index)) return
-      index = child
-    }
-  }
-
-  #swapIfBefore(child: number, parent: number): boolean {
+  #up(entry: Entry, start: number): void {
     const heap = this.#heap
-    const a = heap[child]
-    const b = heap[parent]
-    if (a === undefined || b === undefined || before(a, b) >= 0) return false
-    heap[child] = b
-    heap[parent] = a
-    return true
+    let hole = start
+    while (hole > 0) {
+      const above = (hole - 1) >> 1
+      const parent = heap[above]
+      if (parent === undefined || before(entry, parent) >= 0) break
+      heap[hole] = parent
+      hole = above
+    }
+    heap[hole] = entry
+  }
+
+  #down(entry: Entry, start: number): void {
+    const heap = this.#heap
+    let hole = start
+    for (;;) {
+      const left = 2 * hole + 1
+      const a = heap[left]
+      if (a === undefined) break
+      const b = heap[left + 1]
+      const [child, below] = b !== undefined && before(b, a) < 0 ? [b, left + 1] : [a, left]
+      if (before(entry, child) <= 0) break
+      heap[hole] = child
+      hole = below
+    }
+    heap[hole] = entry
   }
 }
 
