@@ -32,10 +32,15 @@ export function familyOf(address: string | Uint8Array): 4 | 6 {
 }
 
 function parseV4(text: string): Uint8Array | undefined {
-  const parts = text.split('.', 5)
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part))) return undefined
-  const numbers = parts.map(Number)
-  return numbers.every((number) => number <= 255) ? Uint8Array.from(numbers) : undefined
+  const parts = V4.exec(text)
+  if (parts === null) return undefined
+  const octets = new Uint8Array(4)
+  for (let i = 0; i < 4; i++) {
+    const number = Number(parts[i + 1])
+    if (number > 255) return undefined
+    octets[i] = number
+  }
+  return octets
 }
 
 function parseV6(text: string): Uint8Array | undefined {
@@ -91,6 +96,9 @@ function longestZeros(groups: readonly number[]): { start: number; length: numbe
 function word(address: Uint8Array, i: number): number {
   return ((address[2 * i] as number) << 8) | (address[2 * i + 1] as number) // 16 octets, checked by the caller
 }
+
+/** Four numbers without leading zeros; none may be above 255. */
+const V4 = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/
 
 /** Eight groups, the last two as IPv4. */
 const LONGEST_V6 = '0000:0000:0000:0000:0000:ffff:255.255.255.255'.length
