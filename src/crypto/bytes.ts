@@ -26,6 +26,14 @@ export function leftPad(bytes: Uint8Array, length: number): Uint8Array {
   return padded
 }
 
+/** A number of 64 bits as 8 octets. */
+export function octets64(value: bigint): Uint8Array {
+  eight.setBigUint64(0, value)
+  const octets = new Uint8Array(8)
+  for (let i = 0; i < 8; i++) octets[i] = eight.getUint8(i)
+  return octets
+}
+
 /** A `Buffer` over the same memory, for the functions of Node that take nothing else. */
 export function buffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
@@ -35,3 +43,6 @@ export function buffer(bytes: Uint8Array): Buffer {
 export function plain(buffer: Uint8Array): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length)
 }
+
+/** One for all: a view of every array would take longer than what is written through it. */
+const eight = new DataView(new ArrayBuffer(8))

@@ -1,5 +1,5 @@
 import { PAYLOAD } from '../wire/numbers.ts'
-import { concat } from './bytes.ts'
+import { octets64 } from './bytes.ts'
 import type { EncryptionAlgorithm } from './encryption.ts'
 import { IntegrityError } from './errors.ts'
 import { type IntegrityAlgorithm, verifyIcv } from './integrity.ts'
@@ -72,14 +72,13 @@ function sealWith({ suite, keyE, keyA, header, inner, fragment, iv }: SealOption
   const start = fragment === undefined ? 32 : 36
   const { padded, size } = layout(suite, inner.bytes.length, start)
   const message = new Uint8Array(size)
-  const view = new DataView(message.buffer)
-  writeHeader(view, header, fragment === undefined ? PAYLOAD.SK : PAYLOAD.SKF, size)
+  writeHeader(message, header, fragment === undefined ? PAYLOAD.SK : PAYLOAD.SKF, size)
   // RFC 7383 §2.5: only the first fragment tells the type of the first inner payload.
   message[28] = fragment === undefined || fragment.number === 1 ? inner.first : 0
-  view.setUint16(30, size - 28)
+  put16(message, 30, size - 28)
   if (fragment !== undefined) {
-    view.setUint16(32, fragment.number)
-    view.setUint16(34, fragment.total)
+    put16(message, 32, fragment.number)
+    put16(message, 34, fragment.total)
   }
   if (iv.length !== encr.ivBytes) throw new RangeError(`${encr.name} wants an IV of ${encr.ivBytes} octets`)
   message.set(iv, start)
@@ -87,7 +86,7 @@ function sealWith({ suite, keyE, keyA, header, inner, fragment, iv }: SealOption
   const plaintext = new Uint8Array(padded)
   plaintext.set(inner.bytes)
   plaintext[padded - 1] = padded - inner.bytes.length - 1
-  message.set(encr.seal(keyE, iv, message.subarray(0, start), plaintext), start + iv.length)
+  message.set(encr.seal(keyE, iv, message.slice(0, start), plaintext), start + iv.length)
   plaintext.fill(0)
   if (integ !== undefined) {
     const end = size - integ.icvBytes
@@ -150,9 +149,7 @@ export function sealedCapacity(suite: Sealer, size: number, fragment: boolean): 
 /** The IV for the next message under a key: a counter that never repeats, or random octets for CBC. */
 export function nextIv({ encr }: Sealer, counter: number | bigint, random: Random): Uint8Array {
   if (encr.ivBytes !== 8 || encr.blockBytes !== 1) return random(encr.ivBytes)
-  const iv = new Uint8Array(8)
-  new DataView(iv.buffer).setBigUint64(0, BigInt(counter))
-  return iv
+  return octets64(BigInt(counter))
 }
 
 /**
@@ -161,21 +158,33 @@ export function nextIv({ encr }: Sealer, counter: number | bigint, random: Rando
  */
 export function intermediateHead(header: SealedHeader, inner: InnerPayloads): Uint8Array {
   const head = new Uint8Array(32)
-  const view = new DataView(head.buffer)
-  writeHeader(view, header, PAYLOAD.SK, 32 + inner.bytes.length)
+  writeHeader(head, header, PAYLOAD.SK, 32 + inner.bytes.length)
   head[28] = inner.first
-  view.setUint16(30, 4 + inner.bytes.length)
+  put16(head, 30, 4 + inner.bytes.length)
   return head
 }
 
-function writeHeader(view: DataView, header: SealedHeader, nextPayload: number, length: number): void {
-  new Uint8Array(view.buffer).set(concat(header.spiI, header.spiR))
-  view.setUint8(16, nextPayload)
-  view.setUint8(17, 0x20) // version 2.0
-  view.setUint8(18, header.exchange)
-  view.setUint8(19, header.flags)
-  view.setUint32(20, header.messageId)
-  view.setUint32(24, length)
+// Octet by octet, and in copies instead of views where they are short: V8 keeps an array of up to 64 octets in its own
+// heap as long as nobody asks for its buffer, and most messages are liveness checks of that size.
+function writeHeader(message: Uint8Array, header: SealedHeader, nextPayload: number, length: number): void {
+  message.set(header.spiI)
+  message.set(header.spiR, 8)
+  message[16] = nextPayload
+  message[17] = 0x20 // version 2.0
+  message[18] = header.exchange
+  message[19] = header.flags
+  put32(message, 20, header.messageId)
+  put32(message, 24, length)
+}
+
+function put32(bytes: Uint8Array, at: number, value: number): void {
+  put16(bytes, at, value >>> 16)
+  put16(bytes, at + 2, value & 0xffff)
+}
+
+function put16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 8
+  bytes[at + 1] = value
 }
 
 function sealedOverhead({ encr, integ }: Sealer, start: number): number {

@@ -2,6 +2,7 @@
  * Between payloads and datagrams of one IKE SA: encryption under SK_e and SK_a (RFC 7296 §3.14), fragmentation
  * (RFC 7383), and the lines that tell the story of each message in the log.
  */
+import { octets64 } from '../crypto/bytes.ts'
 import { IntegrityError } from '../crypto/errors.ts'
 import type { IkeKeys, IkeSuite } from '../crypto/keys.ts'
 import {
@@ -299,9 +300,7 @@ function sealer({ encr, encrKeyBits, integ }: IkeSuite): Sealer {
 
 /** An IKE SPI as it stands in the header. */
 export function spiBytes(spi: bigint): Uint8Array {
-  const bytes = new Uint8Array(8)
-  new DataView(bytes.buffer).setBigUint64(0, spi)
-  return bytes
+  return octets64(spi)
 }
 
 /** Header flags, RFC 7296 §3.1. */

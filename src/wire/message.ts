@@ -72,6 +72,8 @@ export function decodePayloads(first: number, bytes: Uint8Array, place = ''): re
 
 /** The payloads that go into an SK payload, and the type of the first one (0 for none). */
 export function encodePayloads(payloads: readonly Payload[]): { readonly first: number; readonly bytes: Uint8Array } {
+  // Liveness checks, most of all messages of a gateway with many peers.
+  if (payloads.length === 0) return { first: PAYLOAD.NONE, bytes: new Uint8Array() }
   const out = new Writer(INITIAL_BYTES)
   writeChain(payloads, out, false)
   return { first: firstNumber(payloads), bytes: out.finish() }
