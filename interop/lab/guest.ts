@@ -18,6 +18,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readFileSync,
   readSync,
   realpathSync,
   rmSync,
@@ -75,10 +76,10 @@ export async function findGround(root: string, report: (line: string) => void): 
   const tried = spawnSync('unshare', ['--net', 'chroot', root, 'sh', '-c', probe], { encoding: 'utf8' })
   if (tried.status === 0) return { kind: 'host' }
   if (tried.error) return { kind: 'none', missing: 'unshare, which the package util-linux brings' }
-  if (guestRuns(root)) return { kind: 'user-mode-linux' }
+  if (await guestRuns(root)) return { kind: 'user-mode-linux' }
   report('the guest kernel of the stable release does not run on this processor; trying a newer one')
   const kernel = await rootFolder('strongswan-new', report).catch((error: Error) => error)
-  if (typeof kernel === 'string' && guestRuns(root, kernel)) return { kind: 'user-mode-linux', kernel }
+  if (typeof kernel === 'string' && (await guestRuns(root, kernel))) return { kind: 'user-mode-linux', kernel }
   return {
     kind: 'none',
     missing: `ESP in the kernel of this machine, or a guest kernel that runs on it${typeof kernel === 'string' ? '' : ` (${kernel.message})`}`,
@@ -87,19 +88,30 @@ export async function findGround(root: string, report: (line: string) => void): 
 
 /**
  * Whether the guest kernel gets as far as its first program, which ends at once. That of Debian 13 does not where the
- * processor has AMX: it expects the registers of a process to have fewer bytes.
+ * processor has AMX, and then says nothing: it expects the registers of a process to have fewer bytes.
  */
-function guestRuns(root: string, kernel?: string): boolean {
+async function guestRuns(root: string, kernel?: string): Promise<boolean> {
   if (!existsSync(join(kernel ?? root, 'usr/bin/linux.uml'))) return false
+  if (kernel === undefined && /^flags.*\bamx_tile\b/m.test(readFileSync('/proc/cpuinfo', 'utf8'))) return false
   const linux = `${linuxUml} mem=128M init=/bin/true`
   const steps = [...kernelBinds(root, kernel), `exec chroot ${quote(root)} ${linux}`]
-  const tried = spawnSync('unshare', [...ownNamespaces, 'sh', '-ec', steps.join('\n')], {
-    encoding: 'utf8',
+  const child = spawn('unshare', [...ownNamespaces, 'sh', '-ec', steps.join('\n')], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 20_000,
-    killSignal: 'SIGKILL',
   })
-  return /Attempted to kill init! exitcode=0x00000000/.test(tried.stdout + tried.stderr)
+  const tooLate = setTimeout(() => child.kill('SIGKILL'), 60_000)
+  let said = ''
+  let runs = false
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      said += chunk.toString()
+      if (!said.includes('Attempted to kill init! exitcode=0x00000000')) return
+      runs = true
+      child.kill('SIGKILL') // it would take its time to tell where it was
+    })
+  }
+  await new Promise((done) => child.once('close', done).once('error', done))
+  clearTimeout(tooLate)
+  return runs
 }
 
 const linuxUml = '/usr/bin/linux.uml rootfstype=hostfs rw con=null con0=fd:0,fd:1 quiet panic=-1 seccomp=auto'
