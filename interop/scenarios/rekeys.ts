@@ -1,4 +1,4 @@
-/** Rekeying (RFC 7296 §2.8) and reauthentication (§2.8.3). */
+/** Rekeying (RFC 7296 §2.8), also from both ends at once (§2.8.1, §2.25), and reauthentication (§2.8.3). */
 import type { Step } from '../lab/rekeys.ts'
 import type { Scenario } from '../lab/scenario.ts'
 import { scenario } from './base.ts'
@@ -9,6 +9,12 @@ const inARow = 20
 function times<T>(count: number, ...items: readonly T[]): readonly T[] {
   return Array.from({ length: count }, () => items).flat()
 }
+
+const crossing: readonly Step[] = [
+  ...times<Step>(4, { by: 'both', ours: 'child', peers: 'child' }),
+  ...times<Step>(4, { by: 'both', ours: 'ike', peers: 'ike' }),
+  ...times<Step>(2, { by: 'both', ours: 'child', peers: 'ike' }, { by: 'both', ours: 'ike', peers: 'child' }),
+]
 
 export const rekeys: readonly Scenario[] = ends.flatMap((initiator) => [
   ...ends.map((by) =>
@@ -22,6 +28,11 @@ export const rekeys: readonly Scenario[] = ends.flatMap((initiator) => [
       },
     }),
   ),
+  scenario(`rekeys/strongswan-by-both-at-once-${initiator}-initiated`, {
+    initiator,
+    limitMs: 300_000,
+    expect: { kind: 'rekeys', steps: crossing },
+  }),
   scenario(`rekeys/strongswan-reauthentication-make-before-break-${initiator}-initiated`, {
     initiator,
     limitMs: 180_000,
