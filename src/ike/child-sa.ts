@@ -59,6 +59,8 @@ export class ChildSa {
   readonly #timers = new Map<'linger' | 'retry' | 'idle', Timer>()
   /** No packet is known to have used it since (epoch milliseconds). */
   idleSinceMs = 0
+  /** Packets of the peer by the time we last looked, and when the newest of them came (epoch milliseconds). */
+  heard: { readonly packets: bigint; readonly atMs: number } = { packets: 0n, atMs: 0 }
   /** The peer's own rekeying of this SA, which we have answered (collisions.ts). */
   theirRekey: AnsweredRekey<ChildSa> | undefined
   readonly followUps: FollowUps = { ours: false, theirs: undefined }

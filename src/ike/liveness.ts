@@ -70,7 +70,12 @@ function* lastHeard(sa: IkeSa): Script<number> {
     const id = child.inboundId
     if (id === undefined) continue
     const usage = yield* kernel({ kind: 'query-sa', id })
-    last = Math.max(last, usage?.lastUsedMs ?? 0)
+    const { packets = 0n, lastUsedMs = 0 } = usage ?? {}
+    // The kernel notes the time by the calendar, which jumps: only packets that are new say that the peer is there.
+    if (packets > 0n && packets !== child.heard.packets) {
+      child.heard = { packets, atMs: Math.min(lastUsedMs, sa.core.now) }
+    }
+    last = Math.max(last, child.heard.atMs)
   }
   return last
 }

@@ -42,6 +42,38 @@ scenario('packets that only go out say nothing: the peer is asked', () => {
   assert.deepEqual(exchanges(world.left).slice(before), ['INFORMATIONAL request 2'])
 })
 
+/**
+ *   the calendar of left jumps an hour ahead
+ *      <--  ESP                    the kernel says that it was used in an hour
+ *   HDR, SK {}  -->
+ */
+scenario('the kernel notes the last packet by a calendar that jumps ahead: the peer is asked all the same', () => {
+  const world = established(watched)
+  const before = exchanges(world.left).length
+  world.wait(10)
+  world.left.calendarMs = 3_600_000
+  assert.equal(carries(world, world.right), 'protected')
+  world.net.partitioned = true
+  world.wait(61)
+  assert.deepEqual(exchanges(world.left).slice(before, before + 1), ['INFORMATIONAL request 2'])
+  world.wait(170)
+  nothingLeft(world.left)
+})
+
+/** The kernel says of each that it came in the future; the last one is no sign of life for longer than others. */
+scenario('packets that come while the calendar is ahead count, each once', () => {
+  const world = established(watched)
+  const before = exchanges(world.left).length
+  world.left.calendarMs = 3_600_000
+  for (let i = 0; i < 10; i++) {
+    world.wait(20)
+    assert.equal(carries(world, world.right), 'protected')
+  }
+  assert.equal(exchanges(world.left).length, before)
+  world.wait(61)
+  assert.equal(exchanges(world.left)[before], 'INFORMATIONAL request 2')
+})
+
 scenario('a peer that answers nothing is given up after all retransmissions, with the IKE SA and its children', () => {
   const world = established(watched)
   world.net.partitioned = true
