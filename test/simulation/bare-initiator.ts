@@ -131,14 +131,15 @@ export class BareInitiator {
     mid.writeUInt32BE(this.#nextId)
     const intermediates = this.#intAuth[0].length > 0
     const intAuth = options.withoutIntAuth || !intermediates ? Buffer.alloc(0) : Buffer.concat([...this.#intAuth, mid])
-    const id = (idType: number, value: Uint8Array): Buffer => Buffer.concat([Buffer.from([idType, 0, 0, 0]), value])
+    const id = (idType: number, value: Uint8Array, reserved: Uint8Array = new Uint8Array(3)): Buffer =>
+      Buffer.concat([Buffer.of(idType), reserved, value])
     const proof = (message: Uint8Array, nonce: Uint8Array, key: Secret, body: Uint8Array): Uint8Array => {
       const padded = createHmac('sha256', defaultSecret).update('Key Pad for IKEv2').digest()
       return createHmac('sha256', padded).update(message).update(nonce).update(hmac(key, body)).update(intAuth).digest()
     }
-    const ours = proof(this.#init[0], this.#nonces[1], pi, id(type, data))
+    const ours = proof(this.#init[0], this.#nonces[1], pi, id(type, data, options.covered ?? options.reserved))
     const request: Payload[] = [
-      { type: 'IDi', idType: type, data },
+      { type: 'IDi', idType: type, data, ...(options.reserved && { reserved: options.reserved }) },
       ...(options.withoutAuth ? [] : [{ type: 'AUTH', method: 2, data: ours } as const]),
       ...(options.more ?? []),
     ]
@@ -252,6 +253,9 @@ export interface AuthOptions {
   readonly more?: readonly Payload[]
   /** All payloads in the opposite order. */
   readonly reversed?: boolean
+  /** The reserved octets of IDi, and what AUTH covers in their place. */
+  readonly reserved?: Uint8Array
+  readonly covered?: Uint8Array
 }
 
 /** A request of the host. */

@@ -11,7 +11,7 @@ import { CERT_ENCODING, ID_TYPE } from '../../src/wire/numbers.ts'
 import { authRound, credentialsFor, identityOf, roundOf, sharedSecret } from './connection.ts'
 import { logged, onlySa, sameSingleChild } from './expect.ts'
 import { established, pair } from './pair.ts'
-import { begun, the } from './peer.ts'
+import { begun, names as namesOf, the } from './peer.ts'
 import { scenario } from './scenario.ts'
 import { testAuthority } from './test-keys.ts'
 
@@ -157,4 +157,19 @@ scenario('four certificates, the end entity first', () => {
     [leaf, ...authorities].map(({ der }) => [CERT_ENCODING.X_509_CERTIFICATE_SIGNATURE, Buffer.from(der)]),
   )
   assert.equal(the('AUTH', answer).method, 1)
+})
+
+/** RFC 7296 §3.5: reserved octets mean nothing. §2.15: AUTH covers the payload as it was sent. */
+scenario('the reserved octets of an ID payload are not zero', () => {
+  const { world, peer } = begun()
+  peer.auth({ reserved: Uint8Array.of(1, 2, 255) })
+  assert.equal(onlySa(world.right).state, 'ESTABLISHED')
+  assert.deepEqual(onlySa(world.right).remoteId, parseIdentity('left.lab'))
+})
+
+scenario('the reserved octets of an ID payload are not those that AUTH covers', () => {
+  const { world, peer } = begun()
+  const answer = peer.auth({ reserved: Uint8Array.of(1, 2, 255), covered: new Uint8Array(3) })
+  assert.deepEqual(namesOf(answer), ['N(AUTHENTICATION_FAILED)'])
+  assert.deepEqual(world.right.sas(), [])
 })

@@ -32,6 +32,8 @@ export interface Proof {
 /** What the peer has shown of itself in one round. */
 export interface Shown extends Proof {
   readonly id: Identity
+  /** The reserved octets of its ID payload, if they are not zero. */
+  readonly reserved: Uint8Array | undefined
 }
 
 /** Our identity for a round: the configured one, else the first certificate's subject, else our address. */
@@ -74,7 +76,7 @@ export function* prove(sa: IkeSa, round: AuthRound | undefined, peerId: Identity
 export function* verify(sa: IkeSa, round: AuthRound | undefined, peer: Shown): Script<void> {
   const { auth, id } = peer
   checkIdentity(sa, round, id)
-  const octets = octetsOf(sa, sa.role === 'initiator' ? 'responder' : 'initiator', id)
+  const octets = octetsOf(sa, sa.role === 'initiator' ? 'responder' : 'initiator', id, peer.reserved)
   const byPsk = auth.method === AUTH_METHOD.SHARED_KEY_MESSAGE_INTEGRITY_CODE
   const allowed = round?.class ?? 'any'
   if (allowed !== 'any' && allowed !== (byPsk ? 'psk' : 'pubkey')) {
@@ -116,12 +118,21 @@ function preferredClass(sa: IkeSa): 'pubkey' | 'psk' {
   return sa.core.credentials.privateKeys.size > 0 ? 'pubkey' : 'psk'
 }
 
-/** RFC 7296 §2.15: RealMessage | NonceData of the other side | prf(SK_p, RestOfIDPayload) [| IntAuth, RFC 9242]. */
-function octetsOf(sa: IkeSa, who: 'initiator' | 'responder', id: Identity): Uint8Array {
+/**
+ * RFC 7296 §2.15: RealMessage | NonceData of the other side | prf(SK_p, RestOfIDPayload) [| IntAuth, RFC 9242].
+ * @param reserved of the ID payload: the octets are covered as they were sent, and ours are zero
+ */
+function octetsOf(
+  sa: IkeSa,
+  who: 'initiator' | 'responder',
+  id: Identity,
+  reserved: Uint8Array = new Uint8Array(3),
+): Uint8Array {
   const { init, keys, suite } = sa
   assert(init && keys && suite, 'authentication comes after IKE_SA_INIT')
   const body = new Uint8Array(4 + id.data.length)
   body[0] = id.type
+  body.set(reserved, 1)
   body.set(id.data, 4)
   const intermediate = sa.intermediate && intermediateOctets(sa.intermediate)
   return who === 'initiator'

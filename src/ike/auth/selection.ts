@@ -122,7 +122,7 @@ export function* furtherRounds(
       if (IDi === undefined || AUTH === undefined)
         throw failed(sa, 'the authentication round that was announced did not come')
       const certificates = yield* lookUpCertificates(sa, CERT, AUTH)
-      const shown = { id: identityOfPayload(IDi), certificates, auth: AUTH }
+      const shown = { id: identityOfPayload(IDi), reserved: IDi.reserved, certificates, auth: AUTH }
       yield* acceptRound(sa, choice, shown, has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS))
     }
     payloads = yield* orFail(sa, () => showRound(sa, round + 1))

@@ -166,7 +166,8 @@ function* believe(
   try {
     settle?.(N)
     const certificates = yield* lookUpCertificates(sa, CERT, AUTH)
-    yield* verifyRound(sa, round, { id, certificates, auth: AUTH }, has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS))
+    const shown = { id, reserved: IDr.reserved, certificates, auth: AUTH }
+    yield* verifyRound(sa, round, shown, has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS))
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     core.log('IKE', 1, error.message, sa)
@@ -228,7 +229,8 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   const another = has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS)
   const choice: Choice = { others: possibleConnections(sa, peerId, idr), rounds: [] }
   const certificates = yield* lookUpCertificates(sa, CERT, AUTH)
-  const proof = yield* authenticate(sa, choice, idr, { id: peerId, certificates, auth: AUTH }, another, N)
+  const shownFirst = { id: peerId, reserved: IDi.reserved, certificates, auth: AUTH }
+  const proof = yield* authenticate(sa, choice, idr, shownFirst, another, N)
   const { path, payloads: shown } = yield* furtherRounds(sa, choice, received, proof)
   if (SA === undefined && sa.connection?.childless === 'never') {
     const message = 'the peer wants no CHILD_SA in IKE_AUTH, which childless = never does not allow'

@@ -9,6 +9,8 @@ export interface Identification {
   readonly idType: number
   /** 4 octets for ID_IPV4_ADDR, 16 for ID_IPV6_ADDR, else of any length. */
   readonly data: Uint8Array
+  /** The three reserved octets, if they are not zero as ours are. They say nothing, but AUTH covers them (§2.15). */
+  readonly reserved?: Uint8Array
 }
 
 /** Identification of the initiator. */
@@ -37,14 +39,17 @@ export const idr: Codec<IDrPayload> = {
 
 function decodeId(body: Reader): Identification {
   const idType = body.u8()
-  body.bytes(3)
+  const reserved = body.bytes(3)
   const size = idType === ID_TYPE.IPV4_ADDR ? 4 : idType === ID_TYPE.IPV6_ADDR ? 16 : body.left
   if (body.left !== size) body.fail(`an address of ${body.left} octets in an identification of type ${idType}`)
-  return { idType, data: body.rest() }
+  const said = { idType, data: body.rest() }
+  return reserved.some((octet) => octet !== 0) ? { ...said, reserved } : said
 }
 
-function encodeId({ idType, data }: Identification, body: Writer): void {
+function encodeId({ idType, data, reserved = unset }: Identification, body: Writer): void {
   body.u8(idType)
-  body.zeros(3)
+  body.bytes(reserved)
   body.bytes(data)
 }
+
+const unset = new Uint8Array(3)

@@ -289,14 +289,29 @@ test('refused: more proposals than any peer offers', () => {
 })
 
 test('reserved fields and the critical bit of known payloads are ignored, and written as zero', () => {
-  const chain = bytes('22 ff 0009 02 ffffff 6d  00 80 0009 001f ffff aa')
-  const payloads = decodePayloads(35, chain)
+  const chain = bytes('22 ff 0009 0e ffffff 6d  00 80 0009 001f ffff aa')
+  const payloads = decodePayloads(39, chain)
   assert.deepEqual(payloads, [
-    { type: 'IDi', idType: 2, data: bytes('6d') },
+    { type: 'AUTH', method: 14, data: bytes('6d') },
     { type: 'KE', method: 31, data: bytes('aa') },
   ])
-  assert.deepEqual(encodePayloads(payloads).bytes, bytes('22 00 0009 02 000000 6d  00 00 0009 001f 0000 aa'))
+  assert.deepEqual(encodePayloads(payloads).bytes, bytes('22 00 0009 0e 000000 6d  00 00 0009 001f 0000 aa'))
 })
+
+/** RFC 7296 §2.15: AUTH covers the payload as it was sent. */
+for (const [type, number] of [
+  ['IDi', 35],
+  ['IDr', 36],
+] as const) {
+  test(`reserved octets of ${type} say nothing and are kept for AUTH; ours are zero`, () => {
+    const identity = { type, idType: 2, data: bytes('6d') }
+    const received = generic(bytes('02 0102ff 6d'))
+    assert.deepEqual(decodePayloads(number, received), [{ ...identity, reserved: bytes('0102ff') }])
+    assert.deepEqual(encodePayloads(decodePayloads(number, received)).bytes, received)
+    assert.deepEqual(encodePayloads([identity]).bytes, generic(bytes('02 000000 6d')))
+    assert.deepEqual(decodePayloads(number, generic(bytes('02 000000 6d'))), [identity])
+  })
+}
 
 /** Chains with every reserved octet and bit set, and what they are when we write them. */
 const reserved: readonly (readonly [what: string, number: number, set: string, clear: string])[] = [
@@ -307,8 +322,6 @@ const reserved: readonly (readonly [what: string, number: number, set: string, c
     '02 00 0014 01 01 00 01  00 00 000c 01 00 000c 800e 0080  00 00 0010 02 01 00 01  00 00 0008 02 00 0005',
   ],
   ['KE', 34, '001f ffff aa', '001f 0000 aa'],
-  ['IDi', 35, '02 ffffff 6d', '02 000000 6d'],
-  ['IDr', 36, '02 ffffff 6d', '02 000000 6d'],
   ['AUTH', 39, '0e ffffff 0c30', '0e 000000 0c30'],
   ['TSi', 44, '01 ffffff 07 00 0010 0000 ffff 0a010000 0a01ffff', '01 000000 07 00 0010 0000 ffff 0a010000 0a01ffff'],
   ['TSr', 45, '01 ffffff 07 00 0010 0000 ffff 0a010000 0a01ffff', '01 000000 07 00 0010 0000 ffff 0a010000 0a01ffff'],
