@@ -14,6 +14,7 @@ import { proveRekeys } from './rekeys.ts'
 import { proveRoaming } from './roaming.ts'
 import type { Scenario } from './scenario.ts'
 import { onStage, type Stage } from './stage.ts'
+import { everySubcommand } from './subcommands.ts'
 import { proveSurface } from './surface.ts'
 import { runTestFile } from './test-file.ts'
 import { proveVirtualIps } from './virtual-ips.ts'
@@ -64,6 +65,8 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveRefusal(stage, expect)
     case 'same-surface':
       return proveSurface(stage)
+    case 'same-subcommands':
+      return proveSurface(stage, everySubcommand)
     case 'virtual-ips':
       return proveVirtualIps(stage)
     case 'roams':

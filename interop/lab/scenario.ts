@@ -40,6 +40,8 @@ export type Expectation =
     }
   /** swanctl prints the same fields, whether it talks to Sallyport or to charon. */
   | { readonly kind: 'same-surface' }
+  /** The same of every sub-command and of files that are wrong (lab/subcommands.ts). */
+  | { readonly kind: 'same-subcommands' }
   /** Two road warriors get addresses from the responder's pools (lab/virtual-ips.ts). */
   | { readonly kind: 'virtual-ips' }
   /** Somebody moves, and the Child SA stays the same. */

@@ -12,10 +12,13 @@ import { pingBothWays } from './proofs.ts'
 import type { Stage } from './stage.ts'
 
 /** What each command printed, in a form that is the same for equal behaviour. */
-type Printed = ReadonlyMap<string, string>
+export type Printed = ReadonlyMap<string, string>
+
+/** Gives commands to the daemon on moon. */
+export type Talk = (stage: Stage) => Promise<Printed>
 
 /** Ours first, then charon in its place. Throws with the first difference of each command. */
-export async function proveSurface(stage: Stage): Promise<void> {
+export async function proveSurface(stage: Stage, talk: Talk = tunnelTalk): Promise<void> {
   const { moon } = stage.ground
   const ours = await talk(stage)
   writeFileSync(join(moon.folder, 'run/surface-ours.txt'), text(ours))
@@ -28,7 +31,7 @@ export async function proveSurface(stage: Stage): Promise<void> {
   if (differences.length > 0) throw new Error(differences.join('\n               '))
 }
 
-async function talk(stage: Stage): Promise<Printed> {
+async function tunnelTalk(stage: Stage): Promise<Printed> {
   const { moon } = stage.ground
   const printed = new Map<string, string>()
   const swanctl = async (words: string, form: (out: string) => string, when = ''): Promise<void> => {
@@ -73,19 +76,19 @@ async function logged(host: Host): Promise<string> {
 }
 
 /** Names of fields in their order, without the names of what happens to be there (plugins). */
-function fields(out: string): string {
+export function fields(out: string): string {
   return fieldNames(readPretty(out)).join('\n')
 }
 
 /** Without what list-conns has since strongSwan 6.0.7, newer than the peer in the lab. */
-function withoutNewer(out: string): string {
+export function withoutNewer(out: string): string {
   return out
     .replaceAll(/^\s*(local_port|remote_port|interface|priority) = .*\n/gm, '')
     .replaceAll(/^( *)(proposals|esp_proposals|ah_proposals) \{\n(?:\1 .*\n)*\1\}\n/gm, '')
 }
 
 /** The text with everything that counts or is drawn by lot replaced. */
-function shape(out: string): string {
+export function shape(out: string): string {
   return out
     .replaceAll(/\b[0-9a-f]{16}(?=_[ir])/g, 'SPI')
     .replaceAll(/(initiator-spi|responder-spi|spi-in|spi-out)=[0-9a-f]+/g, '$1=SPI')
@@ -101,7 +104,7 @@ function shape(out: string): string {
     .replaceAll(/, +Ns ago/g, ', Ns ago')
 }
 
-function lastLine(out: string): string {
+export function lastLine(out: string): string {
   return out.trim().split('\n').at(-1) ?? ''
 }
 

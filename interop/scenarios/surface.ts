@@ -2,12 +2,34 @@
 import type { Scenario } from '../lab/scenario.ts'
 import { scenario } from './base.ts'
 
+/** Children that need no peer. */
+const shunts = [
+  `shunts { remote_addrs = 127.0.0.1
+    children {
+      let-pass { mode = pass\n local_ts = 10.200.0.0/16\n remote_ts = 10.201.0.0/16\n start_action = trap }
+      throw-away { mode = drop\n local_ts = 10.202.0.0/16\n remote_ts = 10.203.0.0/16[tcp/80] }
+    } }`,
+]
+
+/** Every sub-command, with certificates, a pool, shunts, and a connection that says as little as possible. */
+function subcommands(name: string, root?: 'strongswan-new'): Scenario {
+  return scenario(name, {
+    ...(root && { root }),
+    connection: { auth: 'ecdsa' },
+    ours: { pools: ['p4 { addrs = 10.77.0.0/24\n dns = 10.77.0.53 }'], connections: shunts },
+    limitMs: 240_000,
+    expect: { kind: 'same-subcommands' },
+  })
+}
+
 export const surface: readonly Scenario[] = [
   scenario('swanctl/psk', { expect: { kind: 'same-surface' } }),
   scenario('swanctl/ecdsa-transport', {
     connection: { auth: 'ecdsa', mode: 'transport' },
     expect: { kind: 'same-surface' },
   }),
+  subcommands('vici/subcommands'),
+  subcommands('vici/subcommands-newer', 'strongswan-new'),
   scenario('kernel/esp', { expect: { kind: 'test-file', file: 'src/kernel/esp.test.ts' } }),
   scenario('client/up-status-log-down', { expect: { kind: 'own-client' } }),
 ]

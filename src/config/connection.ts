@@ -46,6 +46,8 @@ export type AuthClass = 'any' | 'pubkey' | 'psk' | 'eap'
 export interface AuthRound {
   readonly name: string
   readonly class: AuthClass
+  /** Nobody has said `any`: listings leave it out. */
+  readonly anyByDefault?: true
   /** Local: who we say we are (undefined: first certificate's subject, else our address). Remote: who is accepted. */
   readonly id: IdentityPattern | undefined
   readonly signatures: readonly SignatureConstraint[]

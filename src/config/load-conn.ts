@@ -72,7 +72,7 @@ export function loadConnection(
   const { local, remote, version, proposals, ppkId, ifIdIn, ifIdOut } = draft
   const connection: Connection = {
     name,
-    version: version ?? 2,
+    version: version ?? 0,
     localAddresses: local.patterns.length > 0 ? local.patterns : [{ kind: 'any' }],
     remoteAddresses: remote.patterns.length > 0 ? remote.patterns : [{ kind: 'any' }],
     localAddressTexts: local.texts.length > 0 ? local.texts : ['%any'],
@@ -144,6 +144,7 @@ function authRounds(side: 'local' | 'remote', drafts: readonly RoundDraft[], not
   return sorted.map((draft, index) => ({
     name: `${side}-${index + 1}`,
     class: draft.auth?.class ?? 'any',
+    ...(draft.auth === undefined && { anyByDefault: true }),
     id: roundId(side, draft, notes),
     signatures: draft.auth?.signatures ?? [],
     certificates: draft.certificates,

@@ -66,7 +66,7 @@ function roundFields(round: AuthRound): Tree {
   const subjects = (ders: readonly Uint8Array[]) => ders.map((der) => parseCertificate(der).subjectText)
   return [
     ...optional('id', round.id && formatIdentity(round.id)),
-    value('class', classNames[round.class]),
+    ...optional('class', round.anyByDefault ? undefined : classNames[round.class]),
     ...eapType(round.eapMethod),
     ...optional('revocation', { relaxed: undefined, ifuri: 'SKIPPED', strict: 'GOOD' }[round.revocation]),
     ...optional('ca_id', round.caId && formatIdentity(round.caId)),

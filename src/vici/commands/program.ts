@@ -80,7 +80,9 @@ const hashers = ['HASH_SHA1', 'HASH_SHA2_256', 'HASH_SHA2_384', 'HASH_SHA2_512',
 export const getCounters: Handler = ({ message }, { daemon }) => {
   const { counters } = daemon
   if (counters === undefined) return [section('counters', []), ...failure('no counters available (plugin missing?)')]
-  const names = findBool(message, 'all') ? counters.names() : [findText(message, 'name') ?? '']
+  const names = findBool(message, 'all')
+    ? counters.names().filter((name) => name !== '')
+    : [findText(message, 'name') ?? '']
   const found = names.flatMap((name) => {
     const numbers = counters.read(name)
     return numbers === undefined
