@@ -10,9 +10,10 @@
  */
 
 import { NOTIFY } from '../wire/numbers.ts'
+import { ShapeError } from '../wire/shape.ts'
 import { type Ending, endedWith, follow } from './actions.ts'
 import type { ChildSa } from './child-sa.ts'
-import { ExchangeTimeout, PeerRefused } from './errors.ts'
+import { ExchangeTimeout, PeerRefused, Refusal } from './errors.ts'
 import { closeIkeSa } from './exchanges/delete.ts'
 import { initiate as rekeyChildSa } from './exchanges/rekey-child-sa.ts'
 import { initiate as rekeyIkeSa } from './exchanges/rekey-ike-sa.ts'
@@ -60,13 +61,22 @@ export function closeAndFollow(sa: IkeSa, ending: Ending): void {
   sa.enqueue({ names: ['IKE_DELETE'], script: closeIkeSa, failed: (_error, owner) => owner.destroy() })
 }
 
-/** Queues the rekeying of an IKE SA; one that fails is tried again soon. */
+/**
+ * Queues the rekeying of an IKE SA; one that fails is tried again soon. If we cannot take the answer the peer has gone on to
+ * an IKE SA of which we have no keys, and waits for the old one to be deleted: everything is closed and begins anew.
+ */
 export function rekey(sa: IkeSa): void {
   sa.enqueue({
     names: ['IKE_REKEY'],
     script: rekeyIkeSa,
     done: () => noteOutcome(sa),
-    failed: (error, owner) => again(owner, error, 'IKE_SA', (ms) => owner.after(ms, () => rekey(owner))),
+    failed: (error, owner) => {
+      if (!(error instanceof Refusal || error instanceof ShapeError) || owner.destroyed || owner.closing) {
+        return again(owner, error, 'IKE_SA', (ms) => owner.after(ms, () => rekey(owner)))
+      }
+      owner.core.log('IKE', 1, `${error.message}, closing IKE_SA ${owner.name}`, owner)
+      closeAndFollow(owner, 'no answer')
+    },
   })
 }
 

@@ -198,6 +198,56 @@ scenario('an answer with an unknown error to a rekeying of the IKE SA', () => {
   assert.equal(onlySa(world.right).state, 'ESTABLISHED')
 })
 
+/**
+ *   HDR, SK {SA, Ni, KEi}  -->
+ *                      <--  HDR, SK {SA, Nr, KEr}     not what we asked for
+ *   HDR, SK {D}  -->
+ *                      <--  HDR, SK {}
+ *   HDR, SAi1, KEi, Ni  -->                           the child must stay up
+ *
+ * The peer believes that there is a new IKE SA, of which we have no keys, and takes nothing more on the old one.
+ */
+for (const [what, bad] of [
+  ['without a nonce', (sound: readonly Payload[]) => sound.filter(({ type }) => type !== 'Nonce')],
+  ['without a key exchange', (sound: readonly Payload[]) => sound.filter(({ type }) => type !== 'KE')],
+  ['with two nonces', (sound: readonly Payload[]) => [...sound, nonce]],
+  [
+    'with a proposal that is not ours',
+    (sound: readonly Payload[]) =>
+      sound.map((one) =>
+        one.type === 'SA' ? { ...one, proposals: one.proposals.map((p) => ({ ...p, number: 9 })) } : one,
+      ),
+  ],
+] as const) {
+  scenario(`an answer to a rekeying of the IKE SA ${what}: the IKE SA is closed, and made anew`, () => {
+    const start = { trap: false, start: true }
+    const { world, peer } = up({ right: { child: { dpdAction: start } } }, childOf())
+    rekey(world.right, 'IKE SA')
+    world.finishJobs()
+    const { payloads } = peer.asked()
+    const [offer] = the('SA', payloads).proposals
+    assert.ok(offer)
+    const { method } = the('KE', payloads)
+    const transforms = offer.transforms.filter(({ type, id }) => type !== TRANSFORM_TYPE.KE || id === method)
+    const value: Payload = { type: 'KE', method, data: new Uint8Array(32).fill(9) }
+    peer.answer(
+      bad([{ type: 'SA', proposals: [{ ...offer, transforms, spi: new Uint8Array(8).fill(1) }] }, nonce, value]),
+    )
+    world.finishJobs()
+    const last = peer.asked()
+    assert.deepEqual([last.exchange, names(last.payloads)], [EXCHANGE.INFORMATIONAL, ['D']])
+    assert.equal(the('D', last.payloads).protocol, PROTOCOL.IKE)
+    peer.answer([])
+    world.finishJobs()
+    assert.deepEqual(
+      world.right.kernel.states.filter(({ kind }) => kind === 'valid'),
+      [],
+    )
+    assert.equal(onlySa(world.right).state, 'CONNECTING')
+    assert.match(world.right.sent.at(-1)?.label ?? '', /^IKE_SA_INIT request 0/)
+  })
+}
+
 /** §2.21.3: fatal on both sides, without a Delete. */
 for (const what of [
   'a Child SA',
