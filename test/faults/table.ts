@@ -135,6 +135,13 @@ export const faults: readonly Fault[] = [
     why: 'After a rekeying the policy of the successor is removed with the old SA: packets leave in clear.',
   },
   {
+    name: 'alive-by-forged-messages',
+    file: 'answers.ts',
+    text: '    switch (this.#window.verdict(messageId)) {',
+    replacement: '    this.#sa.lastHeardMs = core.now\n    switch (this.#window.verdict(messageId)) {',
+    why: 'RFC 7296 §2.4: anybody can keep a dead peer alive.',
+  },
+  {
     name: 'mapping-by-forged-messages',
     file: 'answers.ts',
     text: `    const opened = openCounted(this.#sa, header, bytes, this.#reassembly(messageId))
