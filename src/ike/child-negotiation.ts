@@ -27,7 +27,7 @@ import { assert, PeerRefused, Refusal } from './errors.ts'
 import type { FollowedUp } from './exchanges/ike-followup-ke.ts'
 import { settleFirstChild } from './first-child.ts'
 import type { IkeSa } from './ike-sa.ts'
-import { lastUse, watchInactivity } from './inactivity.ts'
+import { idleSince, watchInactivity } from './inactivity.ts'
 import { ipcompSupported, mayCompress, peerCpi } from './ipcomp.ts'
 import { errorIn, has, notify } from './notifies.ts'
 import { accepted, childSuiteOf, proposalOf, type Selected } from './proposals.ts'
@@ -265,7 +265,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   const { core, keys, suite } = sa
   const { config, uniqueId, agreement, spi, seed, initiator, deferOutbound, old } = options
   assert(keys && suite, 'a Child SA comes from an IKE SA with keys')
-  const idleSinceMs = old && config.inactivitySeconds > 0 ? yield* lastUse(old) : core.now
+  const idleSinceMs = old && config.inactivitySeconds > 0 ? yield* idleSince(old) : core.now
   const { encr, encrKeyBits, integ } = agreement.suite
   const keymat = childKeymat({ prf: suite.prf, d: keys.d, ...seed, encr, keyBits: encrKeyBits, integ })
   const [ours, theirs]: [ChildKeys, ChildKeys] = initiator

@@ -11,6 +11,7 @@ import type { AnsweredRekey, FollowUps } from './collisions.ts'
 import type { Core } from './core.ts'
 import type { IkeSa } from './ike-sa.ts'
 import type { IpcompAgreement } from './ipcomp.ts'
+import type { Use } from './last-use.ts'
 import type { ChildSuite, Selected } from './proposals.ts'
 import { readdressed } from './relocation.ts'
 import { kernel, type Script } from './script.ts'
@@ -59,8 +60,8 @@ export class ChildSa {
   readonly #timers = new Map<'linger' | 'retry' | 'idle', Timer>()
   /** No packet is known to have used it since (epoch milliseconds). */
   idleSinceMs = 0
-  /** Packets of the peer by the time we last looked, and when the newest of them came (epoch milliseconds). */
-  heard: { readonly packets: bigint; readonly atMs: number } = { packets: 0n, atMs: 0 }
+  /** What the last looks at its states have shown. */
+  readonly uses: { in?: Use; out?: Use } = {}
   /** The peer's own rekeying of this SA, which we have answered (collisions.ts). */
   theirRekey: AnsweredRekey<ChildSa> | undefined
   readonly followUps: FollowUps = { ours: false, theirs: undefined }

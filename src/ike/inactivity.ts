@@ -5,7 +5,8 @@
 import type { ChildSa } from './child-sa.ts'
 import type { Core } from './core.ts'
 import { closeChildSa, closeSa } from './initiation.ts'
-import { kernel, type Script } from './script.ts'
+import { lastUse } from './last-use.ts'
+import type { Script } from './script.ts'
 
 /** Between one look and the next while the child is being rekeyed. */
 const busyMs = 5_000
@@ -16,20 +17,17 @@ export function watchInactivity(core: Core, child: ChildSa): void {
   if (limitMs > 0) look(core, child, child.idleSinceMs + limitMs - core.now)
 }
 
-/** When a packet last used either state of a child, as far as is known (epoch milliseconds). */
-export function* lastUse(child: ChildSa): Script<number> {
-  let last = child.idleSinceMs
-  for (const id of [child.inboundId, child.outboundId]) {
-    const usage = id && (yield* kernel({ kind: 'query-sa', id }))
-    last = Math.max(last, usage?.lastUsedMs ?? 0)
-  }
-  return last
+/** Since when no packet is known to have used either state of a child (epoch milliseconds). */
+export function* idleSince(child: ChildSa): Script<number> {
+  const received = yield* lastUse(child, 'in')
+  const sent = yield* lastUse(child, 'out')
+  return Math.max(child.idleSinceMs, received, sent)
 }
 
 function look(core: Core, child: ChildSa, inMs: number): void {
   child.after(core, 'idle', Math.max(0, inMs), () => {
     core.spawn(
-      lastUse(child),
+      idleSince(child),
       (last) => decide(core, child, last),
       (error) => core.log('KNL', 1, error.message, child.owner, 'error'),
     )

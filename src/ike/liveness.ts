@@ -2,8 +2,9 @@
 import { EXCHANGE } from '../wire/numbers.ts'
 import { ExchangeTimeout } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
+import { lastUse } from './last-use.ts'
 import { mappingAnswer, mappingQuestion } from './roaming.ts'
-import { kernel, request, type Script } from './script.ts'
+import { request, type Script } from './script.ts'
 
 /** One octet that a NAT sees and nobody reads (RFC 3948 §2.3). */
 const keepalive = Uint8Array.of(0xff)
@@ -67,15 +68,7 @@ function scheduleCheck(sa: IkeSa, inMs: number, delayMs: number): void {
 function* lastHeard(sa: IkeSa): Script<number> {
   let last = sa.lastHeardMs
   for (const child of [...sa.children.values()]) {
-    const id = child.inboundId
-    if (id === undefined) continue
-    const usage = yield* kernel({ kind: 'query-sa', id })
-    const { packets = 0n, lastUsedMs = 0 } = usage ?? {}
-    // The kernel notes the time by the calendar, which jumps: only packets that are new say that the peer is there.
-    if (packets > 0n && packets !== child.heard.packets) {
-      child.heard = { packets, atMs: Math.min(lastUsedMs, sa.core.now) }
-    }
-    last = Math.max(last, child.heard.atMs)
+    last = Math.max(last, yield* lastUse(child, 'in'))
   }
   return last
 }

@@ -111,3 +111,19 @@ scenario('who wants it up is not asked', () => {
   world.wait(62)
   assert.notEqual(onlyChild(world.left).spiIn, spiIn)
 })
+
+/** The kernel tells the last use by the calendar. */
+for (const hours of [24, -24]) {
+  scenario(`use keeps a child up, and an idle one is closed, although the calendar went by ${hours} h`, () => {
+    const world = established({ left: minute })
+    world.left.calendarMs += hours * 3_600_000
+    for (let i = 0; i < 10; i++) {
+      world.wait(50)
+      assert.equal(carries(world, world.left), 'protected')
+    }
+    notLogged(world.left, 'of inactivity')
+    world.wait(180)
+    logged(world.left, 'of inactivity')
+    assert.deepEqual(onlySa(world.left).children, [])
+  })
+}

@@ -95,3 +95,33 @@ scenario('a dozen retransmissions over several minutes, where they are configure
   world.wait(30)
   assert.deepEqual(world.left.sas(), [])
 })
+
+/**
+ *   somebody sets the calendar of left to tomorrow
+ *      <--  ESP                    the kernel notes when, by the calendar
+ *   right is gone
+ *   HDR, SK {}  -->                all the same
+ */
+for (const hours of [24, 1, -1, -24]) {
+  scenario(`a peer that goes is missed although the calendar went by ${hours} h`, () => {
+    const world = established(watched)
+    world.left.calendarMs += hours * 3_600_000
+    world.wait(10)
+    assert.equal(carries(world, world.right), 'protected')
+    world.net.partitioned = true
+    world.wait(2 * 30 + 166)
+    logged(world.left, 'giving up after 5 retransmits')
+    nothingLeft(world.left)
+  })
+
+  scenario(`a peer whose packets come is not asked although the calendar went by ${hours} h`, () => {
+    const world = established(watched)
+    world.left.calendarMs += hours * 3_600_000
+    const before = exchanges(world.left).length
+    for (let i = 0; i < 20; i++) {
+      world.wait(10)
+      assert.equal(carries(world, world.right), 'protected')
+    }
+    assert.equal(exchanges(world.left).length, before)
+  })
+}
