@@ -53,6 +53,8 @@ export class Host {
   calendarMs = 0
   /** Until then the host does nothing: stopped, or suspended (epoch milliseconds). */
   stalledUntil = 0
+  /** Until then its jobs take: it answers, but its kernel and its workers do not come to an end (epoch milliseconds). */
+  slowUntil = 0
   readonly #answers = new Map<number, Answer>()
   readonly #unanswered = new Map<number, Command['kind']>()
   readonly #options: HostOptions
@@ -139,6 +141,11 @@ export class Host {
     if (kernel === undefined && this.#timerAt === undefined) return undefined
     const next = Math.min(kernel ?? Number.POSITIVE_INFINITY, this.#timerAt ?? Number.POSITIVE_INFINITY)
     return Math.max(next, this.stalledUntil)
+  }
+
+  /** Whether no job is completed now. */
+  get slow(): boolean {
+    return this.slowUntil > this.#now
   }
 
   get stalled(): boolean {

@@ -24,12 +24,14 @@ export interface MeshOptions {
   /** What every node's resolver knows. */
   readonly names?: ReadonlyMap<string, readonly string[]>
   readonly nats?: readonly NatBox[]
+  /** Takes the lines of the journal of each node. */
+  readonly journal?: (node: string, line: string) => void
 }
 
 export class Mesh {
   now: number = epoch
-  /** Called after every step. */
-  onStep: (() => void) | undefined
+  /** Called after every step, with the host whose step it was if it was one's. */
+  onStep: ((who?: Host) => void) | undefined
   /** Called with every datagram that a node sends. */
   onSend: ((from: Host, local: Endpoint, bytes: Uint8Array) => void) | undefined
   /** What the nodes log, with who and when; the last lines of it. */
@@ -54,6 +56,7 @@ export class Mesh {
           clock: this,
           settings: { ...defaultCoreSettings, ...options.settings?.(i) },
           ...(options.names && { names: options.names }),
+          ...(options.journal && { journal: (line) => options.journal?.(nameOf(i), line) }),
           kernel: { addresses: [addressOf(i), `10.${i + 1}.0.1`] },
           note: ({ level, message }) => {
             if (level <= 1 && !/^(generating|parsed|sending packet|received packet)/.test(message)) {
@@ -93,7 +96,9 @@ export class Mesh {
   heal(): void {
     this.net.faults = noFaults
     this.net.partitioned = false
+    this.net.cutOff.clear()
     for (const host of this.hosts) {
+      host.slowUntil = Math.min(host.slowUntil, this.now)
       host.kernel.forgive()
       host.stalledUntil = Math.min(host.stalledUntil, this.now)
     }
@@ -124,18 +129,18 @@ export class Mesh {
   wait(seconds: number): void {
     const until = this.now + seconds * 1000
     for (let steps = 0; steps < 2_000_000; steps++) {
-      const due: (() => void)[] = []
+      const due: (() => Host | undefined)[] = []
       for (const host of this.hosts) {
         if (host.stalled) continue
         // Any of the first ones: the order of completions is drawn, too.
-        for (const job of host.jobs.slice(0, 4)) due.push(() => host.complete(job))
-        if ((host.deadline ?? Number.POSITIVE_INFINITY) <= this.now) due.push(() => host.wake())
+        if (!host.slow) for (const job of host.jobs.slice(0, 4)) due.push(stepOf(host, () => host.complete(job)))
+        if ((host.deadline ?? Number.POSITIVE_INFINITY) <= this.now) due.push(stepOf(host, () => host.wake()))
       }
       for (const flight of this.net.flights.slice(0, 50))
         if (this.#readyAt(flight) <= this.now) due.push(() => this.#arrive(flight))
       if (due.length > 0) {
-        this.#draw.pick(due)()
-        this.onStep?.()
+        const who = this.#draw.pick(due)()
+        if (who !== undefined) this.onStep?.(who)
         continue
       }
       const next = Math.min(...this.hosts.map(nextOf), ...this.net.flights.map((flight) => this.#readyAt(flight)))
@@ -205,11 +210,21 @@ export class Mesh {
     return goal === undefined ? flight.at : Math.max(flight.at, this.#host(goal).stalledUntil)
   }
 
-  #arrive(flight: Parameters<Network['arrive']>[0]): void {
+  /** Says who took it. */
+  #arrive(flight: Flight): Host | undefined {
     const arrival = this.net.arrive(flight)
-    if (arrival === undefined) return
+    if (arrival === undefined) return undefined
     const { host, source, destination, bytes } = arrival
-    this.#host(host).handle({ kind: 'datagram', local: destination, remote: source, bytes })
+    const goal = this.#host(host)
+    goal.handle({ kind: 'datagram', local: destination, remote: source, bytes })
+    return goal
+  }
+}
+
+function stepOf(host: Host, act: () => void): () => Host {
+  return () => {
+    act()
+    return host
   }
 }
 

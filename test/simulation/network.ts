@@ -100,6 +100,8 @@ export class Network {
   faults: Faults = noFaults
   /** Nothing passes while it is true. */
   partitioned = false
+  /** Hosts that nothing reaches, and that reach nobody. */
+  readonly cutOff: Set<string> = new Set<string>()
   readonly #draw: Draw
   readonly #addresses: (host: string) => readonly string[]
   readonly #hosts: readonly string[]
@@ -150,7 +152,8 @@ export class Network {
     const { loss, duplication, corruption, leastDelayMs, mostDelayMs } = this.faults
     const nat = this.nats.find((box) => box.isInside(source.address))
     const shown = nat === undefined ? source : nat.outward(source)
-    const copies = this.partitioned || this.#draw.chance(loss) ? 0 : this.#draw.chance(duplication) ? 2 : 1
+    const cut = this.partitioned || this.cutOff.has(from)
+    const copies = cut || this.#draw.chance(loss) ? 0 : this.#draw.chance(duplication) ? 2 : 1
     const flights: Flight[] = []
     for (let i = 0; i < copies; i++) {
       const at = now + this.#draw.between(leastDelayMs, mostDelayMs)
@@ -184,7 +187,7 @@ export class Network {
     if (this.#past.length > 20) this.#past.shift()
     const destination = this.#inward(flight.destination)
     const host = destination && this.#hostAt(destination.address)
-    if (host === undefined || destination === undefined) return undefined
+    if (host === undefined || destination === undefined || this.cutOff.has(host)) return undefined
     const arrival = { host, source: flight.source, destination, bytes: flight.bytes }
     this.#arrived.push(arrival)
     if (this.#arrived.length > 20) this.#arrived.shift()

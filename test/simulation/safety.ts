@@ -1,5 +1,6 @@
 /** What must hold after every step of every run, whatever the network, the kernel and the order of events do. */
 
+import type { IkeSaView } from '../../src/ike/view.ts'
 import type { State } from '../../src/kernel/simulated/states.ts'
 import type { Endpoint } from '../../src/wire/endpoint.ts'
 import { decodeHeader } from '../../src/wire/header.ts'
@@ -20,7 +21,7 @@ export class Violation extends Error {
 export interface Watched {
   readonly now: number
   readonly hosts: readonly Host[]
-  onStep: (() => void) | undefined
+  onStep: ((who?: Host) => void) | undefined
   onSend: ((from: Host, local: Endpoint, bytes: Uint8Array) => void) | undefined
 }
 
@@ -30,14 +31,17 @@ export function watchSafety(world: Watched): void {
   world.onSend = (from, local, bytes) => {
     checkWindow(windows, from, world.hosts, local.port === 500 ? bytes : bytes.subarray(4))
   }
-  world.onStep = () => {
-    twinsAgree(world.hosts)
-    for (const host of world.hosts) {
+  world.onStep = (who) => {
+    // A step changes one host only.
+    const changed = who === undefined ? world.hosts : [who]
+    twinsAgree(world.hosts, changed)
+    for (const host of changed) {
       inboundFirst(host)
       // What is due may be in the kernel already, and the core does not know it.
       if (host.jobs.length > 0 || (host.deadline ?? world.now + 1) <= world.now) continue
-      kernelHasAnOwner(host)
-      addressesHaveAnOwner(host)
+      const sas = host.sas()
+      kernelHasAnOwner(host, sas)
+      addressesHaveAnOwner(host, sas)
     }
   }
 }
@@ -48,11 +52,11 @@ export function watchSafety(world: Watched): void {
  * - gone: the peer has deleted it and we do not know yet, or the peer gave up on an exchange that we think succeeded.
  * Never may it be there and be different.
  */
-export function twinsAgree(hosts: readonly Host[]): void {
+export function twinsAgree(hosts: readonly Host[], changed: readonly Host[] = hosts): void {
   for (const host of hosts) {
     for (const outbound of host.kernel.states) {
       if (outbound.sa?.direction !== 'out') continue
-      const twin = twinOf(hosts, host, outbound)
+      const twin = twinOf(changed.includes(host) ? hosts : changed, host, outbound)
       if (twin?.sa === undefined) continue
       const what = describeState(outbound)
       if (twin.sa.direction !== 'in') throw new Violation(`${what}: both ends use it to send`)
@@ -97,9 +101,8 @@ function isMoving(host: Host): boolean {
  * A host without work in progress: every SA in the kernel belongs to a Child SA that the core lists, every Child SA
  * that is INSTALLED has its SAs, larval states belong to an exchange, policies to a Child SA or a trap.
  */
-export function kernelHasAnOwner(host: Host): void {
+export function kernelHasAnOwner(host: Host, sas: readonly IkeSaView[] = host.sas()): void {
   const { name, kernel } = host
-  const sas = host.sas()
   const children = sas.flatMap((sa) => sa.children)
   const listed = new Set(children.flatMap(spisOf))
   const there = new Set(kernel.states.map(({ spi }) => spi))
@@ -133,8 +136,7 @@ export function kernelHasAnOwner(host: Host): void {
 }
 
 /** Virtual IPs are on the interface for as long as an IKE SA has them, and leases in use belong to one. */
-export function addressesHaveAnOwner(host: Host): void {
-  const sas = host.sas()
+export function addressesHaveAnOwner(host: Host, sas: readonly IkeSaView[] = host.sas()): void {
   const ours = sas.flatMap(({ localVips }) => localVips).sort()
   const there = host.kernel.addedAddresses.toSorted()
   if (ours.join(' ') !== there.join(' ')) {

@@ -18,6 +18,7 @@ import { carries, nothingLeaks, onlyChild, onlySa, packetOfChild, sameSingleChil
 import { Forger } from './forger.ts'
 import { byUrl } from './hash-and-url.ts'
 import type { Host } from './host.ts'
+import { meshRun } from './mesh-run.ts'
 import { noFaults } from './network.ts'
 import { configure, connectionOf, kernelOf, type PairOptions, pair } from './pair.ts'
 import { machineAndUser, type Twice } from './rounds.ts'
@@ -25,9 +26,13 @@ import { checkCarried, Violation, watchSafety } from './safety.ts'
 import { roadWarrior, v4Pool, v6Pool } from './virtual-ip.ts'
 import type { World } from './world.ts'
 
+/** Two hosts with every option, or 3 to 6 nodes with a few. */
+export type Kind = 'pair' | 'mesh'
+
 export interface SweepResult {
   readonly seed: number
-  /** Names all outputs of both hosts. */
+  readonly kind: Kind
+  /** Names all outputs of all hosts. */
   readonly digest: string
   /** What was drawn, in one line. */
   readonly summary: string
@@ -37,8 +42,21 @@ export interface SweepResult {
   readonly drawing?: string
 }
 
+/** What a seed draws: one in eight is a mesh. */
+export function kindOf(seed: number): Kind {
+  return new Draw(seed + 0x1_0000_0000).below(8) === 0 ? 'mesh' : 'pair'
+}
+
 /** Runs a seed: a troubled time, in which safety must hold; then the network heals, and everything must come up. */
-export function sweepRun(seed: number, always = false, journal?: TakeLine): SweepResult {
+export function sweepRun(seed: number, always = false, journal?: TakeLine, kind: Kind = kindOf(seed)): SweepResult {
+  if (kind === 'pair') return pairRun(seed, always, journal)
+  const { hosts, story, failure, ...said } = meshRun(seed, journal)
+  const drawing = (always || failure !== undefined) && { drawing: story }
+  return { seed, kind, ...said, marks: marksOf(hosts), ...drawing, ...(failure !== undefined && { failure }) }
+}
+
+function pairRun(seed: number, always: boolean, journal: TakeLine | undefined): SweepResult {
+  const kind = 'pair'
   const draw = new Draw(seed)
   const plan = drawPlan(draw, seed)
   const world = pair(journal === undefined ? plan.options : withJournals(plan.options, journal))
@@ -51,14 +69,16 @@ export function sweepRun(seed: number, always = false, journal?: TakeLine): Swee
     liveness(world, plan, draw)
     return {
       seed,
+      kind,
       digest: digest(),
       summary,
-      marks: marksOf(world),
+      marks: marksOf(world.hosts),
       ...(always && { drawing: world.ladder.toString() }),
     }
   } catch (error) {
     const failure = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    return { seed, digest: digest(), summary, marks: marksOf(world), failure, drawing: world.ladder.toString() }
+    const marks = marksOf(world.hosts)
+    return { seed, kind, digest: digest(), summary, marks, failure, drawing: world.ladder.toString() }
   }
 }
 
@@ -124,8 +144,8 @@ export const marks: Readonly<Record<string, RegExp>> = {
   'forged or broken message': /ignoring|invalid|could not decrypt|verification failed/,
 }
 
-function marksOf(world: World): string[] {
-  const messages = world.hosts.flatMap(({ logs }) => logs.map(({ message }) => message))
+function marksOf(hosts: readonly Host[]): string[] {
+  const messages = hosts.flatMap(({ logs }) => logs.map(({ message }) => message))
   return Object.entries(marks).flatMap(([name, mark]) => (messages.some((text) => mark.test(text)) ? [name] : []))
 }
 

@@ -1,19 +1,24 @@
 /**
- * `npm run sweep -- --seeds N [--from S]` runs N seeds in two workers; `--seed S` runs one and draws it, and with
- * `--journal DIR` writes a journal of each life of each host there, for `npm run replay`. A failing seed is the bug
+ * `npm run sweep -- --seeds N [--from S]` runs N seeds in two workers; `--kind pair` and `--kind mesh` make all of them of
+ * that kind, whatever they would draw; `--seed S` runs one and draws it, and with `--journal DIR` writes a journal of each life of each host there, for `npm run replay`. A failing seed is the bug
  * report.
  */
 import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { marks, type SweepResult, sweepRun, type TakeLine } from './sweep-run.ts'
+import { type Kind, marks, type SweepResult, sweepRun, type TakeLine } from './sweep-run.ts'
 
 interface Share {
   readonly from: number
   readonly seeds: number
   readonly step: number
+  /** For all of them, in place of what they draw. */
+  readonly kind: Kind | undefined
 }
+
+/** A run with the processor time that it took: none of the result itself, which is the same on every machine. */
+type Timed = SweepResult & { readonly tookMs: number }
 
 const workers = 2
 const shownFailures = 3
@@ -30,15 +35,21 @@ async function main(): Promise<void> {
       from: { type: 'string' },
       seed: { type: 'string' },
       journal: { type: 'string' },
+      kind: { type: 'string' },
     },
   })
+  const { kind } = values
+  if (kind !== undefined && kind !== 'pair' && kind !== 'mesh') throw new Error('--kind is pair or mesh')
   if (values.seed !== undefined) {
     const result = sweepRun(
       Number(values.seed),
       true,
       values.journal === undefined ? undefined : journals(values.journal),
+      kind,
     )
-    console.log(`seed ${result.seed}: ${result.summary}\n\n${result.drawing}\n\n${result.failure ?? 'passed'}`)
+    console.log(
+      `seed ${result.seed} (${result.kind}): ${result.summary}\n\n${result.drawing}\n\n${result.failure ?? 'passed'}`,
+    )
     console.log(`digest ${result.digest}`)
     process.exitCode = result.failure === undefined ? 0 : 1
     return
@@ -49,9 +60,17 @@ async function main(): Promise<void> {
   let done = 0
   const failures: SweepResult[] = []
   const met = new Map(Object.keys(marks).map((mark) => [mark, 0]))
-  const take = (results: readonly SweepResult[]): void => {
+  const took: Record<Kind, { runs: number; failed: number; ms: number }> = {
+    pair: { runs: 0, failed: 0, ms: 0 },
+    mesh: { runs: 0, failed: 0, ms: 0 },
+  }
+  const take = (results: readonly Timed[]): void => {
     for (const result of results) {
       done++
+      const its = took[result.kind]
+      its.runs++
+      its.ms += result.tookMs
+      if (result.failure !== undefined) its.failed++
       for (const mark of result.marks) met.set(mark, (met.get(mark) ?? 0) + 1)
       if (result.failure === undefined) continue
       failures.push(result)
@@ -61,11 +80,18 @@ async function main(): Promise<void> {
   }
   const progress = setInterval(() => console.log(`${done} of ${seeds}, ${failures.length} failed`), 10_000)
   await Promise.all(
-    Array.from({ length: workers }, (_, i) => inWorker({ from: from + i, seeds: seeds - i, step: workers }, take)),
+    Array.from({ length: workers }, (_, i) =>
+      inWorker({ from: from + i, seeds: seeds - i, step: workers, kind }, take),
+    ),
   )
   clearInterval(progress)
   console.log('runs that met')
   for (const [mark, runs] of met) console.log(`${String(runs).padStart(8)}  ${mark}`)
+  for (const [name, { runs, failed, ms }] of Object.entries(took))
+    if (runs > 0)
+      console.log(
+        `${runs} runs of the kind ${name}, ${failed} failed, ${(ms / runs).toFixed(0)} ms of processor time each`,
+      )
   const seconds = (performance.now() - started) / 1000
   console.log(
     `seeds ${from} to ${from + seeds - 1}: ${(done / seconds).toFixed(0)} per second, ${seconds.toFixed(0)} s`,
@@ -90,7 +116,7 @@ function journals(directory: string): TakeLine {
   }
 }
 
-function inWorker(share: Share, take: (results: readonly SweepResult[]) => void): Promise<void> {
+function inWorker(share: Share, take: (results: readonly Timed[]) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL(import.meta.url), { workerData: share })
     worker.on('message', take)
@@ -99,12 +125,15 @@ function inWorker(share: Share, take: (results: readonly SweepResult[]) => void)
   })
 }
 
-function runShare({ from, seeds, step }: Share): void {
-  let results: SweepResult[] = []
+function runShare({ from, seeds, step, kind }: Share): void {
+  let results: Timed[] = []
   for (let i = 0; i < seeds; i += step) {
     const seed = from + i
-    const result = sweepRun(seed)
-    results.push(seed % repeatEvery === 0 ? repeated(result) : result)
+    const before = process.threadCpuUsage()
+    const result = sweepRun(seed, false, undefined, kind)
+    const { user, system } = process.threadCpuUsage(before)
+    const tookMs = (user + system) / 1000
+    results.push({ ...(seed % repeatEvery === 0 ? repeated(result) : result), tookMs })
     if (results.length < 20) continue
     parentPort?.postMessage(results)
     results = []
@@ -113,12 +142,13 @@ function runShare({ from, seeds, step }: Share): void {
 }
 
 function repeated(result: SweepResult): SweepResult {
-  if (result.failure !== undefined || sweepRun(result.seed).digest === result.digest) return result
+  const { seed, kind } = result
+  if (result.failure !== undefined || sweepRun(seed, false, undefined, kind).digest === result.digest) return result
   return { ...result, failure: 'the same seed gave another run' }
 }
 
-function show({ seed, summary, drawing, failure }: SweepResult): void {
-  console.log(`\nseed ${seed} failed: ${summary}\n\n${drawing}\n\n${failure}\n`)
+function show({ seed, kind, summary, drawing, failure }: SweepResult): void {
+  console.log(`\nseed ${seed} (${kind}) failed: ${summary}\n\n${drawing}\n\n${failure}\n`)
 }
 
 function firstLine(text: string): string {

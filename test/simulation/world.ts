@@ -41,7 +41,7 @@ export class World {
   holdJobs = false
   #lastPacket = 0
   /** Called after every step. */
-  onStep: (() => void) | undefined
+  onStep: ((who?: Host) => void) | undefined
   /** Somebody who comes at times of his own. */
   visitor: { readonly next: number; readonly act: () => void } | undefined
   /** Called with every datagram that a host sends. */
@@ -192,7 +192,7 @@ export class World {
     }
     for (const host of this.hosts) {
       if (host.stalled) continue
-      for (const job of host.jobs) due.push(() => host.complete(job))
+      if (!host.slow) for (const job of host.jobs) due.push(() => host.complete(job))
       if ((host.deadline ?? Number.POSITIVE_INFINITY) <= this.now) due.push(() => host.wake())
     }
     for (const flight of this.net.flights) {
@@ -256,8 +256,8 @@ export class World {
 }
 
 /** When a host has something to do; one that is stalled also does its jobs then. */
-export function nextOf({ deadline, jobs, stalledUntil }: Host): number {
-  return jobs.length > 0 ? stalledUntil : (deadline ?? Number.POSITIVE_INFINITY)
+export function nextOf({ deadline = Number.POSITIVE_INFINITY, jobs, slowUntil, stalledUntil }: Host): number {
+  return jobs.length > 0 ? Math.min(Math.max(slowUntil, stalledUntil), deadline) : deadline
 }
 
 /** More inputs than any scenario has without time passing. */
