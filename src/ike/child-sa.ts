@@ -168,7 +168,25 @@ export class ChildSa {
     }
   }
 
-  /** Installs a deferred outbound state: from now on we send on this SA. `failed` hears that the kernel refused. */
+  /**
+   * Installs a deferred outbound state: once this is over, nothing is sent on the SA that this one replaces.
+   * @throws KernelError
+   */
+  *sendOnIt(): Script<void> {
+    const state = this.#deferred
+    if (state === undefined) return
+    this.#deferred = undefined
+    this.#out = state
+    try {
+      yield* kernel({ kind: 'install-sa', sa: state, larval: false })
+    } catch (error) {
+      this.#out = undefined // there is nothing to remove
+      wipe(state)
+      throw error
+    }
+  }
+
+  /** The same for those who cannot wait: `failed` hears that the kernel refused. */
   enableOutbound(core: Core, failed: (error: Error) => void): void {
     const state = this.#deferred
     if (state === undefined) return

@@ -133,6 +133,35 @@ for (const side of ['left', 'right'] as const) {
     stillWorks(world)
   })
 
+  /**
+   * Who hears that the old SA is gone stops receiving on it (§1.4.1): until then nothing more is sent on it.
+   *
+   *    |-- D(ESP) ------------------------------>|
+   *    |                    the kernel takes the new outbound state
+   *    |<------------------------------ D(ESP) --|
+   */
+  scenario(`${side} deletes the replaced child, and has the answer when the peer sends on the new one`, () => {
+    const world = established()
+    const host = world.host(side)
+    const peer = world.peer(host)
+    const { spiOut } = onlyChild(peer)
+    rekey(host, 'child')
+    deliverFrom(world, host)
+    deliverFrom(world, peer)
+    world.holdJobs = true
+    deliverFrom(world, host)
+    while (world.net.flights.length === 0) {
+      assert.equal(sendsOn(world, peer), spiOut)
+      const [job] = peer.jobs
+      assert.ok(job !== undefined, 'the answer comes')
+      peer.complete(job)
+    }
+    assert.notEqual(sendsOn(world, peer), spiOut)
+    world.holdJobs = false
+    world.wait(6)
+    stillWorks(world)
+  })
+
   for (const lost of [0, 1, 2, 3]) {
     scenario(`${side} rekeys the child, and message ${lost + 1} of 4 is lost`, () => {
       const world = established()

@@ -17,6 +17,7 @@ import { ExchangeTimeout } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { request, type Script } from '../script.ts'
 import { announceChild } from '../updown.ts'
+import { moveToSuccessor } from './rekey-child-sa.ts'
 import { takeOver } from './rekey-ike-sa.ts'
 
 /** Tells the peer that one Child SA is gone, by our inbound SPI; the answer needs no look: ours is gone already. */
@@ -66,7 +67,7 @@ export function ikeDelete(): DPayload {
 }
 
 /** As responder: removes what the peer deletes and names our halves of it. */
-export function respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): readonly Payload[] {
+export function* respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): Script<readonly Payload[]> {
   const { core } = sa
   if (payloads.some(({ protocol }) => protocol === PROTOCOL.IKE)) {
     core.log('IKE', 1, `received DELETE for IKE_SA ${sa.name}`, sa)
@@ -103,8 +104,10 @@ export function respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): reado
       }
       const old = [...sa.children.values()].find((one) => one.theirRekey?.created === child && !one.replacedBy)
       if (old !== undefined) takeBack(sa, old)
-      else if (child.state === 'REKEYED' || child.theirRekey !== undefined) sa.retireChild(child)
-      else {
+      else if (child.state === 'REKEYED' || child.theirRekey !== undefined) {
+        yield* moveToSuccessor(sa, child)
+        child.owner.retireChild(child) // the IKE SA may have been rekeyed meanwhile
+      } else {
         core.log('IKE', 0, closingLine(child), sa)
         gone(sa, child)
         deletedByPeer(sa, child)

@@ -46,7 +46,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     return others
   }
   yield* trapsForDeleted(sa, D)
-  return [...respondToDelete(sa, D), ...others]
+  return [...(yield* respondToDelete(sa, D)), ...others]
 }
 
 /**

@@ -112,19 +112,42 @@ function standing(sa: IkeSa, old: ChildSa): boolean {
   return old.theirRekey !== undefined && isAlive(sa, old.theirRekey.created)
 }
 
+/**
+ * The peer has replaced `old` and deletes it now: we send on its successor, before the peer hears that `old` is no
+ * longer in use (RFC 7296 §1.4.1) and stops receiving on it.
+ */
+export function* moveToSuccessor(sa: IkeSa, old: ChildSa): Script<void> {
+  const created = succeed(sa, old)
+  if (created === undefined) return
+  try {
+    yield* created.sendOnIt()
+  } catch (error) {
+    unusable(created, error)
+  }
+}
+
 /** However a replaced SA goes: if the peer has replaced it, we send on its successor from now on. */
 export function sendOnSuccessor(sa: IkeSa, old: ChildSa): void {
-  const { core } = sa
+  const created = succeed(sa, old)
+  created?.enableOutbound(sa.core, (error) => unusable(created, error))
+}
+
+/** The successor that the peer has made, if `old` has to make way for it. */
+function succeed(sa: IkeSa, old: ChildSa): ChildSa | undefined {
   const created = old.theirRekey?.created
-  if (created === undefined || !standing(sa, old) || old.replacedBy !== undefined) return
+  if (created === undefined || !standing(sa, old) || old.replacedBy !== undefined) return undefined
   old.replacedBy = created
-  created.enableOutbound(core, (error) => {
-    core.log('KNL', 1, error.message, created.owner, 'error')
-    closeChildSa(created.owner, created, () => {})
-    createChild(created.owner, new ChildPlan(created.config))
-  })
-  core.log('IKE', 0, `outbound CHILD_SA ${nameOfChild(created)} established with SPIs ${spisOf(created)}`, sa)
+  sa.core.log('IKE', 0, `outbound CHILD_SA ${nameOfChild(created)} established with SPIs ${spisOf(created)}`, sa)
   announceRekeyed(sa, old, created)
+  return created
+}
+
+/** The kernel refuses to send on it: another one is made from scratch. */
+function unusable(created: ChildSa, error: unknown): void {
+  const { owner } = created
+  owner.core.log('KNL', 1, error instanceof Error ? error.message : String(error), owner, 'error')
+  closeChildSa(owner, created, () => {})
+  createChild(owner, new ChildPlan(created.config))
 }
 
 /** The payloads of a request to rekey a child. */
