@@ -47,6 +47,8 @@ export interface End {
   readonly secrets?: readonly string[]
   /** Further lines for the connection in the words of ipsec.conf. */
   readonly libreswan?: readonly string[]
+  /** libreswan's end takes its peer at any address, in place of the one that it is seen at. */
+  readonly anyPeer?: boolean
   /** Lines for the section `charon` of strongswan.conf. */
   readonly daemon?: readonly string[]
 }

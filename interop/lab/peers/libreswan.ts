@@ -107,7 +107,7 @@ function ipsecConf({ host, other, connection, end }: Side): string {
   const lines = [
     `left=${host.place.outside[outer]}`,
     `leftid=@${identity(host.name)}`,
-    `right=${other.place.seen[outer]}`,
+    `right=${end.anyPeer ? '%any' : other.place.seen[outer]}`,
     `rightid=@${identity(other.name)}`,
     `authby=${method}`,
     ...(auth === 'psk' ? [] : [`leftcert=${host.name}`, 'leftsendcert=always', 'rightca=%same']),
