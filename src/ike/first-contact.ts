@@ -23,6 +23,12 @@
  *
  * Only contacts that crossed are duplicates: an IKE SA that was begun when the other was up is a reauthentication or a
  * wish of the peer. `unique = never` says that several are wanted.
+ *
+ * Whether contacts crossed the side that was slow to answer cannot see: the peer may have begun long ago, to somebody
+ * who was not there yet, and the first of its requests that comes through finds our own IKE SA up. The other side knows,
+ * if it has this rule. Otherwise we look when it would have acted, and a reauthentication would be over: if both are
+ * there even then, ours is the redundant one, because the peer began the other one knowing of it or after it.
+ * `reuse_ikesa = no` says that such IKE SAs are wanted.
  */
 import { sameConnection } from '../config/equality.ts'
 import { EXCHANGE } from '../wire/numbers.ts'
@@ -41,6 +47,10 @@ const responderLooksMs = 10_000
 /** Between one look and the next while the other IKE SA is not ready to stay alone. */
 const againMs = 5_000
 const mostLooks = 6
+/** When we look at two that may have crossed: after the last look of a peer that knows it. */
+const doubtfulLooksMs = 30_000
+/** So long a peer goes on with what it began before our IKE SA was up: 165 s with charon's settings, and some more. */
+const goesOnMs = 180_000
 
 /** An IKE SA is up: looks for one that was begun at the same time by the other side. */
 export function settleFirstContact(sa: IkeSa): void {
@@ -49,7 +59,9 @@ export function settleFirstContact(sa: IkeSa): void {
   if (connection.vips.length > 0 || connection.pools.length > 0) return
   for (const other of sa.core.sas.between(localId, remoteId)) {
     if (other.connection === undefined || !sameConnection(connection, other.connection)) continue
-    if (other === sa || !crossed(sa, other)) continue
+    if (other === sa) continue
+    if (mayHaveCrossed(sa, other)) other.after(doubtfulLooksMs, () => look(other, sa, 1))
+    if (!crossed(sa, other)) continue
     const [redundant, staying] = redundantOf(sa, other)
     const delayMs = redundant.role === 'initiator' ? initiatorLooksMs : responderLooksMs
     lookLater(redundant, staying, delayMs)
@@ -69,6 +81,14 @@ function lookLater(redundant: IkeSa, staying: IkeSa, delayMs: number): void {
 function crossed(a: IkeSa, b: IkeSa): boolean {
   if (a.role === b.role) return false
   return a.uniqueId <= (b.establishedAfter ?? 0) && b.uniqueId <= (a.establishedAfter ?? 0)
+}
+
+/** Whether `sa`, which the peer has begun, may have been on its way already when our `other` came up; `crossed` is sure. */
+function mayHaveCrossed(sa: IkeSa, other: IkeSa): boolean {
+  const { now, settings } = sa.core
+  if (!settings.reuseIkeSa || crossed(sa, other) || sa.remote.address !== other.remote.address) return false
+  if (sa.role !== 'responder' || other.role !== 'initiator' || other.establishedAtMs === undefined) return false
+  return now - other.establishedAtMs <= goesOnMs
 }
 
 /** The redundant one of two, and the one that stays. */

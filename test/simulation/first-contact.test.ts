@@ -103,6 +103,39 @@ for (let seed = 1; seed <= 6; seed++) {
   })
 }
 
+/**
+ *                    x--  HDR, SAi1, KEi, Ni           the first try of right is lost
+ *   HDR, SAi1, KEi, Ni  -->                             and left begins
+ *                       ...                             this IKE SA is up
+ *                      <--  HDR, SAi1, KEi, Ni          the second try of right
+ *
+ * Right is charon, which goes on with what it has begun, and never deletes a duplicate by itself.
+ */
+for (let seed = 1; seed <= 4; seed++) {
+  scenario(`the first contact of a peer without this rule comes when ours is up, seed ${seed}`, () => {
+    const world = pair({ seed, right: { connection: { unique: 'never' } } })
+    world.right.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+    world.lose()
+    world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+    world.settle()
+    assert.equal(world.left.sas().length, 1)
+    world.wait(10)
+    assert.equal(roles(world).length, 4)
+    world.wait(40)
+    sameSingleChild(world)
+  })
+
+  scenario(`the first contact of another Sallyport comes when ours is up, seed ${seed}`, () => {
+    const world = pair({ seed })
+    world.right.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+    world.lose()
+    world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+    world.settle()
+    world.wait(60)
+    sameSingleChild(world)
+  })
+}
+
 scenario('with unique = never both stay', () => {
   const world = pair({ connection: { unique: 'never' } })
   bothInitiate(world)
