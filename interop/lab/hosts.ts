@@ -36,8 +36,8 @@ export interface Place {
 }
 
 /** A host: commands run in its namespaces, and `folder` holds what it sees as /run and as files below /etc. */
-export interface Host {
-  readonly name: HostName
+export interface Host<Name extends string = HostName> {
+  readonly name: Name
   readonly shell: Shell
   readonly place: Place
   /** Seen from outside the host; `/run` of the host is `folder/run`. */
@@ -115,14 +115,14 @@ export async function layOut(folder: string, layout: Layout): Promise<Ground> {
 }
 
 /** Writes a file that the host sees at `path` once it is mounted with `mountFiles`. */
-export function writeHostFile(host: Host, path: string, content: string, mode = 0o644): void {
+export function writeHostFile(host: Host<string>, path: string, content: string, mode = 0o644): void {
   const file = join(host.folder, path)
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, content, { mode })
 }
 
 /** Mounts the host's own files and folders over those of its root. */
-export async function mountFiles(host: Host, paths: readonly string[]): Promise<void> {
+export async function mountFiles(host: Host<string>, paths: readonly string[]): Promise<void> {
   const mounts = paths.flatMap((path) =>
     [...new Set(['/', host.root])]
       // What there is for a daemon in another root only is no file of the usual one.
@@ -133,11 +133,13 @@ export async function mountFiles(host: Host, paths: readonly string[]): Promise<
   await host.shell.must(mounts.join(' && '))
 }
 
-function inNamespace(name: string, command: string): Shell {
+/** A shell in a network namespace; `command` ends in a bash. */
+export function inNamespace(name: string, command: string): Shell {
   return new Shell(['nsenter', `--net=/run/netns/${name}`, ...(command.split(' ') as [string])])
 }
 
-function batch(options: readonly string[], lines: readonly string[]): string {
+/** A command that has ip run lines, all in one process. */
+export function batch(options: readonly string[], lines: readonly string[]): string {
   return `ip ${options.join(' ')} -batch - <<'END'\n${lines.join('\n')}\nEND`
 }
 

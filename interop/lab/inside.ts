@@ -6,6 +6,8 @@ import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { scenarios } from '../scenarios/all.ts'
 import { proveChild } from './children.ts'
+import { proveDeath } from './deaths.ts'
+import { proveMesh } from './mesh.ts'
 import { proveOwnClient } from './own-client.ts'
 import type { PeerName } from './peers/peer.ts'
 import { proveRefusal, proveTunnel } from './proofs.ts'
@@ -48,6 +50,7 @@ for (const name of plan.names) {
   const evidence = { folder: join('/lab/logs', name), always: plan.keep }
   try {
     if (scenario.expect.kind === 'test-file') await runTestFile(scenario.expect.file, scenario.limitMs)
+    else if (scenario.expect.kind === 'mesh') await proveMesh(scenario.expect, plan.ours, evidence, late)
     else await onStage(scenario, plan.ours, evidence, late, (stage) => play(stage, scenario))
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error)
@@ -77,10 +80,13 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveChild(stage, expect.proof)
     case 'rekeys':
       return proveRekeys(stage, expect)
+    case 'death':
+      return proveDeath(stage, expect)
     case 'own-client':
       return proveOwnClient(stage)
+    case 'mesh':
     case 'test-file':
-      throw new Error('a test file has no stage')
+      throw new Error('not on the usual stage')
   }
 }
 

@@ -150,7 +150,8 @@ async function ping(host: Host, from: string, to: string): Promise<void> {
   if (code !== 0 || got !== String(pings)) throw new Error(`ping ${from} to ${to}: ${got} of ${pings} came back`)
 }
 
-async function countersRose(host: Host, kernel: readonly string[]): Promise<void> {
+/** The host has the two states of one Child SA, and after `pingBothWays` they have counted its packets. */
+export async function countersRose(host: Host, kernel: readonly string[] = []): Promise<void> {
   const states = (await kernelStates(host.shell)).filter((state) => state.spi !== '0x00000000')
   if (states.length !== 2) throw new Error(`${host.name} has ${states.length} states in the kernel, not 2`)
   for (const state of states) {

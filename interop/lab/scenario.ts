@@ -1,6 +1,8 @@
 /** A scenario: data, plus what must be true in the end. */
 import type { ChildProof } from './children.ts'
 import type { Connection, End } from './connection.ts'
+import type { Death } from './deaths.ts'
+import type { Mesh } from './mesh.ts'
 import type { PeerName } from './peers/peer.ts'
 import type { Rekeys } from './rekeys.ts'
 import type { Change } from './roaming.ts'
@@ -54,6 +56,10 @@ export type Expectation =
   | { readonly kind: 'own-client' }
   /** SAs are replaced while traffic runs. */
   | Rekeys
+  /** A daemon falls silent or dies. */
+  | Death
+  /** Six hosts that all begin at once; without the usual two. */
+  | Mesh
   /** A test file of ours that needs a kernel with ESP, without any daemon. */
   | { readonly kind: 'test-file'; readonly file: string }
 

@@ -1,8 +1,10 @@
 /** Every scenario, in the order they run. */
 import type { Scenario } from '../lab/scenario.ts'
 import { children } from './children.ts'
+import { deaths } from './deaths.ts'
 import { libreswan } from './libreswan.ts'
 import { matrix } from './matrix.ts'
+import { meshes } from './mesh.ts'
 import { negotiation } from './negotiation.ts'
 import { network } from './network.ts'
 import { pooled } from './pools.ts'
@@ -17,6 +19,8 @@ import { surface } from './surface.ts'
 // Those that take longest come first, so that the others fill the lanes beside and after them.
 export const scenarios: readonly Scenario[] = [
   ...rekeys,
+  ...deaths,
+  ...meshes,
   ...matrix,
   ...network,
   ...negotiation,

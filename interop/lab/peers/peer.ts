@@ -1,6 +1,6 @@
 /** What the lab wants of a daemon, whichever it is. */
 import type { Connection, End } from '../connection.ts'
-import type { Host } from '../hosts.ts'
+import type { Host, HostName } from '../hosts.ts'
 import type { Credentials } from '../pki.ts'
 import type { Ran } from '../shell.ts'
 
@@ -37,9 +37,9 @@ export interface Sas {
 }
 
 /** A daemon that runs. */
-export interface Running {
+export interface Running<Name extends string = HostName> {
   readonly name: PeerName
-  readonly host: Host
+  readonly host: Host<Name>
   /** Brings the connection up and says how that went. */
   readonly up: () => Promise<Ran>
   readonly down: () => Promise<Ran>

@@ -1,24 +1,32 @@
 /** Our own daemon, from the checkout. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Host } from '../hosts.ts'
 import type { Running, Side } from './peer.ts'
 import { startWithSwanctl } from './swanctl.ts'
 import { swanctlPlugins, writeSwanctl } from './swanctl-conf.ts'
 
 /** Starts Sallyport with swanctl's configuration of this side; swanctl drives it as it drives charon. */
-export async function startSallyport(side: Side): Promise<Running> {
-  writeSwanctl(
-    side,
-    `charon {
+export function startSallyport(side: Side): Promise<Running> {
+  writeSwanctl(side, sallyportConf(side.end.daemon))
+  return runSallyport(side.host)
+}
+
+/** strongswan.conf for Sallyport. */
+export function sallyportConf(lines: readonly string[] = []): string {
+  return `charon {
   retransmit_timeout = 1
   retransmit_tries = 3
-  ${(side.end.daemon ?? []).join('\n  ')}
+  ${lines.join('\n  ')}
 }
 ${swanctlPlugins}
-`,
-  )
-  const file = join(side.host.folder, 'run/output.log')
-  return startWithSwanctl(side, {
+`
+}
+
+/** Starts Sallyport on a host whose files are written. */
+export function runSallyport<Name extends string>(host: Host<Name>): Promise<Running<Name>> {
+  const file = join(host.folder, 'run/output.log')
+  return startWithSwanctl(host, {
     name: 'sallyport',
     command:
       'SWANCTL_DIR=/etc/swanctl STRONGSWAN_CONF=/etc/strongswan.conf ' +

@@ -1,6 +1,7 @@
 /** strongSwan's charon-systemd, from the root's packages. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Host } from '../hosts.ts'
 import type { Running, Side } from './peer.ts'
 import { startWithSwanctl } from './swanctl.ts'
 import { swanctlPlugins, writeSwanctl } from './swanctl-conf.ts'
@@ -10,14 +11,18 @@ const charonPlugins =
   'openssl nonce pem pkcs1 pkcs8 x509 pubkey constraints revocation kernel-netlink socket-default vici updown counters'
 
 /** Starts charon with swanctl's configuration of this side. */
-export async function startStrongswan(side: Side): Promise<Running> {
-  writeSwanctl(
-    side,
-    `charon {
+export function startStrongswan(side: Side): Promise<Running> {
+  writeSwanctl(side, strongswanConf(side.end.daemon))
+  return runStrongswan(side.host)
+}
+
+/** strongswan.conf for charon. */
+export function strongswanConf(lines: readonly string[] = []): string {
+  return `charon {
   load = ${charonPlugins}
   retransmit_timeout = 1
   retransmit_tries = 3
-  ${(side.end.daemon ?? []).join('\n  ')}
+  ${lines.join('\n  ')}
   filelog {
     lab {
       path = /run/daemon.log
@@ -34,12 +39,15 @@ charon-systemd {
     default = -1
   }
 }
-`,
-  )
-  const file = join(side.host.folder, 'run/daemon.log')
-  return startWithSwanctl(side, {
+`
+}
+
+/** Starts charon on a host whose files are written. */
+export function runStrongswan<Name extends string>(host: Host<Name>): Promise<Running<Name>> {
+  const file = join(host.folder, 'run/daemon.log')
+  return startWithSwanctl(host, {
     name: 'strongswan',
-    command: side.host.root === '/' ? 'charon-systemd' : `chroot ${side.host.root} charon-systemd`,
+    command: host.root === '/' ? 'charon-systemd' : `chroot ${host.root} charon-systemd`,
     log: () => (existsSync(file) ? readFileSync(file, 'utf8') : ''),
   })
 }

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectionName, identity } from '../connection.ts'
-import { writeHostFile } from '../hosts.ts'
+import { type Host, writeHostFile } from '../hosts.ts'
 import type { Side } from './peer.ts'
 
 /** swanctl complains about folders that are not there. */
@@ -19,9 +19,7 @@ export const swanctlPlugins: string = `swanctl {
 /** Writes everything below /etc that a charon-like daemon on this host reads. */
 export function writeSwanctl(side: Side, strongswanConf: string): void {
   const { host, own, anchors } = side
-  for (const folder of folders) mkdirSync(join(host.folder, 'etc/swanctl', folder), { recursive: true })
-  writeHostFile(host, '/etc/strongswan.conf', strongswanConf)
-  writeHostFile(host, '/etc/swanctl/swanctl.conf', swanctlConf(side), 0o600)
+  writeConfs(host, strongswanConf, swanctlConf(side))
   if (!own) return
   writeHostFile(host, '/etc/swanctl/x509/host.pem', readFileSync(own.certificate, 'utf8'))
   writeHostFile(host, '/etc/swanctl/private/host.pem', readFileSync(own.key, 'utf8'), 0o600)
@@ -31,6 +29,13 @@ export function writeSwanctl(side: Side, strongswanConf: string): void {
   anchors.forEach((file, n) => {
     writeHostFile(host, `/etc/swanctl/x509ca/ca${n}.pem`, readFileSync(file, 'utf8'))
   })
+}
+
+/** Writes the two files, and swanctl's folders without anything in them. */
+export function writeConfs(host: Host<string>, strongswanConf: string, swanctlConf: string): void {
+  for (const folder of folders) mkdirSync(join(host.folder, 'etc/swanctl', folder), { recursive: true })
+  writeHostFile(host, '/etc/strongswan.conf', strongswanConf)
+  writeHostFile(host, '/etc/swanctl/swanctl.conf', swanctlConf, 0o600)
 }
 
 /** The text of swanctl.conf for one side. */

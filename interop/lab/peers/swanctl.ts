@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectionName } from '../connection.ts'
-import { mountFiles } from '../hosts.ts'
+import { type Host, mountFiles } from '../hosts.ts'
 import { poll } from '../poll.ts'
-import type { Established, PeerName, Running, Sas, Side } from './peer.ts'
+import type { Established, PeerName, Running, Sas } from './peer.ts'
 import { swanctlPaths } from './swanctl-conf.ts'
 import { child, isSection, list, readPretty, type Section, value } from './vici-raw.ts'
 
@@ -16,8 +16,8 @@ export interface Daemon {
   readonly log: () => string
 }
 
-/** Starts the daemon on the side's host (the configuration is written already) and loads all with swanctl. */
-export async function startWithSwanctl({ host }: Side, daemon: Daemon): Promise<Running> {
+/** Starts the daemon on its host (the configuration is written already) and loads all with swanctl. */
+export async function startWithSwanctl<Name extends string>(host: Host<Name>, daemon: Daemon): Promise<Running<Name>> {
   const { shell } = host
   await mountFiles(host, swanctlPaths)
   const output = (): string => daemon.log().trim().split('\n').slice(-5).join(' | ')
