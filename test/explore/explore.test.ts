@@ -1,20 +1,38 @@
-/** A small exploration of every plan: without faults, and to a small depth with one. */
+/** A small exploration of every plan, and that what the search leaves out is nothing. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { explore } from './explore.ts'
-import { plans } from './plans.ts'
+import { everyEnd } from './in-world.ts'
+import { type Plan, plans } from './plans.ts'
+import type { Limits } from './steps.ts'
+
+const limits: Limits = { depth: 12, faults: 0, jobs: false, kernel: false, seconds: Number.POSITIVE_INFINITY }
 
 for (const plan of plans) {
   test(`two peers agree whatever is delivered when: ${plan.name}`, () => {
-    const { states, leaves, violations } = explore(plan, {
-      depth: 3,
-      faults: 0,
-      jobs: false,
-      kernel: false,
-      until: Infinity,
-    })
+    const { states, ends, violations } = explore(plan, { ...limits, depth: 3 })
     const [first] = violations
     assert.equal(first, undefined, `${first?.message}\n${first?.drawing}`)
-    assert.ok(states > 3 && leaves > 1)
+    assert.ok(states > 3 && ends > 1)
+  })
+}
+
+const small: readonly (readonly [Plan['left'], Plan['right'], Partial<Limits>])[] = [
+  [['delete child'], [], { faults: 1 }],
+  [['create child'], [], { faults: 1 }],
+  [['rekey child'], [], { faults: 1 }],
+  [['delete child'], ['delete IKE SA'], {}],
+]
+
+for (const [left, right, given] of small) {
+  const plan = { name: `${left} | ${right}`, left, right }
+  test(`the search comes to every end that a walk along every path does: ${plan.name}`, () => {
+    const chosen = { ...limits, ...given }
+    const walked = everyEnd(plan, chosen)
+    const searched = explore(plan, chosen, true)
+    assert.deepEqual(searched.violations, [])
+    assert.equal(searched.cut, 0)
+    assert.ok(walked.size > 0)
+    assert.deepEqual([...searched.endStates].sort(), [...walked].sort())
   })
 }

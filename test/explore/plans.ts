@@ -1,9 +1,17 @@
 /** What the two peers of an exploration want from each other. */
 import type { SideName } from '../simulation/connection.ts'
 import type { Host } from '../simulation/host.ts'
-import { rekey, terminate } from '../simulation/rekey.ts'
+import type { PairOptions } from '../simulation/pair.ts'
+import { rekey, terminate, withTwoChildren } from '../simulation/rekey.ts'
+
+/** Of the two hosts: as little as can go wrong with rekeying, so that each step means something. */
+export const options: PairOptions = withTwoChildren()
+export const seed = 1
 
 export type Wish = 'rekey child' | 'rekey IKE SA' | 'delete child' | 'delete IKE SA' | 'create child'
+
+/** Operations that a kernel may refuse. */
+export type Refusal = 'allocate-spi' | 'install-sa'
 
 export interface Plan {
   readonly name: string
@@ -45,8 +53,9 @@ export const plans: readonly Plan[] = (
   ] satisfies [Wish[], Wish[]][]
 ).map(([left, right]) => ({ name: `${left.join(', ')} | ${right.join(', ')}`, left, right }))
 
-/** Gives the command; what there is nothing for is not asked. */
+/** Gives the command; what there is nothing left for is not asked. */
 export function wish(host: Host, what: Wish): void {
+  if (host.sas().length === 0) return
   switch (what) {
     case 'rekey child':
       return rekey(host, 'child')

@@ -33,8 +33,8 @@ function bySweep(): Found | undefined {
 
 function byExploration(): Found | undefined {
   for (const [i, plan] of plans.entries()) {
-    const until = performance.now() + (seconds * 1000) / plans.length
-    const { violations } = explore(plan, { depth: 12, faults: 1, jobs: false, kernel: false, until })
+    const share = seconds / plans.length
+    const { violations } = explore(plan, { depth: 12, faults: 1, jobs: false, kernel: false, seconds: share })
     if (violations[0] !== undefined) return found(`plan ${i} (${plan.name})`, violations[0].message)
   }
   return undefined

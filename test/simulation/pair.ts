@@ -77,7 +77,7 @@ export function pair(options: PairOptions = {}): World {
 }
 
 /** Gives a host all that it has to know, as at its start. */
-export function configure(world: World, side: SideName, options: PairOptions): void {
+export function configure(world: Pick<World, 'host'>, side: SideName, options: PairOptions): void {
   const auth = options[side]?.auth ?? options.auth ?? 'psk'
   const host = world.host(side)
   host.command({ kind: 'credentials', credentials: options[side]?.credentials ?? credentialsFor(side, auth) })
@@ -155,7 +155,8 @@ function sideOf(side: SideName, options: PairOptions): SideOptions {
   return { settings: settingsOf(side, options), kernel: kernelOf(side, options), ...(journal && { journal }) }
 }
 
-function settingsOf(side: SideName, options: PairOptions): CoreSettings {
+/** The settings of a side, the same for all its connections. */
+export function settingsOf(side: SideName, options: PairOptions): CoreSettings {
   return { ...defaultCoreSettings, ...options.settings, ...options[side]?.settings }
 }
 

@@ -25,6 +25,11 @@ export interface Watched {
   onSend: ((from: Host, local: Endpoint, bytes: Uint8Array) => void) | undefined
 }
 
+/** What is compared between two hosts. */
+export interface Twin extends Pick<Host, 'name' | 'sas'> {
+  readonly kernel: { readonly states: readonly Readonly<State>[] }
+}
+
 /** Watches a world from now on; any broken rule is thrown out of the step that broke it. */
 export function watchSafety(world: Watched): void {
   const windows = new Map<string, Window>()
@@ -52,7 +57,7 @@ export function watchSafety(world: Watched): void {
  * - gone: the peer has deleted it and we do not know yet, or the peer gave up on an exchange that we think succeeded.
  * Never may it be there and be different.
  */
-export function twinsAgree(hosts: readonly Host[], changed: readonly Host[] = hosts): void {
+export function twinsAgree(hosts: readonly Twin[], changed: readonly Twin[] = hosts): void {
   for (const host of hosts) {
     for (const outbound of host.kernel.states) {
       if (outbound.sa?.direction !== 'out') continue
@@ -72,7 +77,7 @@ export function twinsAgree(hosts: readonly Host[], changed: readonly Host[] = ho
 }
 
 /** SPIs are drawn from 32 bits: no other host of a run has the same one. */
-function twinOf(hosts: readonly Host[], host: Host, { spi, protocol }: Readonly<State>): Readonly<State> | undefined {
+function twinOf(hosts: readonly Twin[], host: Twin, { spi, protocol }: Readonly<State>): Readonly<State> | undefined {
   for (const peer of hosts) {
     if (peer === host) continue
     const twin = peer.kernel.states.find((state) => state.spi === spi && state.protocol === protocol)
@@ -93,7 +98,7 @@ export function inboundFirst({ name, kernel }: Host): void {
 }
 
 /** It is about to move its children: then the two ends see the NATs between them for a moment differently. */
-function isMoving(host: Host): boolean {
+function isMoving(host: Twin): boolean {
   return host.sas().some(({ tasksActive, tasksQueued }) => [...tasksActive, ...tasksQueued].includes('IKE_MOBIKE'))
 }
 
