@@ -21,6 +21,20 @@ const exchanges: Readonly<Record<number, string>> = {
   [EXCHANGE.INFORMATIONAL]: 'info',
 }
 
+/** The counter of each kind of message: every message is counted, and making its name takes longer than that. */
+const messageNames: ReadonlyMap<
+  number,
+  Readonly<Record<'in' | 'out', Readonly<Record<'req' | 'resp', string>>>>
+> = new Map(
+  Object.entries(exchanges).map(([exchange, name]) => [
+    Number(exchange),
+    {
+      in: { req: `${name}-in-req`, resp: `${name}-in-resp` },
+      out: { req: `${name}-out-req`, resp: `${name}-out-resp` },
+    },
+  ]),
+)
+
 export class Counters {
   /** By connection; the numbers of all together have the empty name. */
   readonly #byName = new Map([['', zeros()]])
@@ -44,8 +58,8 @@ export class Counters {
 
   /** A message was made or read; retransmissions and fragments are not counted. */
   message(connection: string | undefined, exchange: number, way: 'in' | 'out', response: boolean): void {
-    const name = exchanges[exchange]
-    if (name !== undefined) this.#count(connection, `${name}-${way}-${response ? 'resp' : 'req'}`)
+    const name = messageNames.get(exchange)?.[way][response ? 'resp' : 'req']
+    if (name !== undefined) this.#count(connection, name)
   }
 
   /** Rekeyings, and datagrams that were no messages or nobody's. */

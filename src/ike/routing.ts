@@ -70,7 +70,8 @@ function withoutMarker(core: Core, local: Endpoint, remote: Endpoint, payload: U
     return undefined
   }
   if (local.port === core.settings.portIke) return payload
-  if (payload.length <= markerBytes || payload.subarray(0, markerBytes).some((octet) => octet !== 0)) {
+  const [a, b, c, d] = payload
+  if (payload.length <= markerBytes || a !== 0 || b !== 0 || c !== 0 || d !== 0) {
     if (payload.length === 1) return undefined
     core.drops.unexpected++
     core.unknownSpis.answerEsp(core, payload, local, remote)

@@ -6,7 +6,7 @@
 import { cpus, loadavg, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { AuthName } from '../simulation/connection.ts'
-import { busyDay, idle as idleSas } from './day.ts'
+import { busyDay, idle as idleSas, listing } from './day.ts'
 import { figure, median, table } from './figures.ts'
 import { Fleet, type Times } from './fleet.ts'
 
@@ -40,7 +40,7 @@ console.log(`npm run bench${process.argv.length > 2 ? ` -- ${process.argv.slice(
 console.log(
   `${cpus()[0]?.model.trim()}, ${cpus().length} CPUs, load ${loadavg()[0]?.toFixed(1)}, Linux ${release()}, Node ${process.version}`,
 )
-const parts: Readonly<Record<string, () => void>> = { 'set-ups': setUps, heap, growth, day, idle: idling }
+const parts: Readonly<Record<string, () => void>> = { 'set-ups': setUps, heap, growth, day, idle: idling, list }
 if (values.only !== undefined && !(values.only in parts)) {
   throw new RangeError(`--only takes one of: ${Object.keys(parts).join(', ')}`)
 }
@@ -206,4 +206,11 @@ function idling(): void {
   const { sas, share, checks } = idleSas(many, quick ? 60 : 300)
   console.log(`\n${sas} established IKE SAs, each peer asked every 30 s`)
   console.log(`${(share * 100).toFixed(2)} % of one core in the engine of the gateway; ${checks} checks`)
+}
+
+/** What it takes to list all of many IKE SAs. */
+function list(): void {
+  const { sas, cpuSeconds, bytes } = listing(many, quick ? 2 : runs)
+  console.log(`\nlist-sas with ${sas} IKE SAs, to the events that VICI sends; the kernel answers at once`)
+  console.log(`${figure(cpuSeconds, 2)} s of CPU; ${(bytes / 1e6).toFixed(1)} MB`)
 }
