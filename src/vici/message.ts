@@ -8,6 +8,7 @@
 import type { Tree, TreeItem } from '../config/tree.ts'
 import { printable } from '../config/tree.ts'
 import { Reader } from '../wire/reader.ts'
+import { Writer } from '../wire/writer.ts'
 
 export const ELEMENT = {
   SECTION_START: 1,
@@ -83,51 +84,53 @@ export function decodeName(reader: Reader): string {
  * left out, because charon's way, dropping the whole message, leaves the client waiting for ever.
  */
 export function encodeMessage(tree: Tree): Uint8Array {
-  const parts: Buffer[] = []
-  encodeItems(tree, parts, 0)
-  return new Uint8Array(Buffer.concat(parts))
+  const out = new Writer(1024)
+  encodeItems(tree, out, 0)
+  return out.finish()
 }
 
-function encodeItems(tree: Tree, parts: Buffer[], depth: number): void {
+function encodeItems(tree: Tree, out: Writer, depth: number): void {
   for (const item of tree) {
     const name = encodeName(item.name)
     if (name === undefined) continue
     switch (item.kind) {
       case 'section':
         if (depth === maxDepth) continue
-        parts.push(startSection, name)
-        encodeItems(item.items, parts, depth + 1)
-        parts.push(endSection)
+        out.u8(ELEMENT.SECTION_START)
+        out.bytes(name)
+        encodeItems(item.items, out, depth + 1)
+        out.u8(ELEMENT.SECTION_END)
         break
       case 'value':
         if (item.value.length > 0xffff) continue
-        parts.push(keyValue, name, u16(item.value.length), Buffer.from(item.value))
+        out.u8(ELEMENT.KEY_VALUE)
+        out.bytes(name)
+        encodeValue(item.value, out)
         break
       case 'list':
-        parts.push(startList, name)
+        out.u8(ELEMENT.LIST_START)
+        out.bytes(name)
         for (const one of item.values) {
-          if (one.length <= 0xffff) parts.push(listItem, u16(one.length), Buffer.from(one))
+          if (one.length > 0xffff) continue
+          out.u8(ELEMENT.LIST_ITEM)
+          encodeValue(one, out)
         }
-        parts.push(endList)
+        out.u8(ELEMENT.LIST_END)
         break
     }
   }
 }
 
+function encodeValue(value: Uint8Array, out: Writer): void {
+  out.u16(value.length)
+  out.bytes(value)
+}
+
 /** u8 length and text, or undefined when VICI has no way to write it. */
-export function encodeName(name: string): Buffer | undefined {
-  const text = Buffer.from(name, 'utf8')
-  if (text.length > 255 || printable(text) === undefined) return undefined
-  return Buffer.concat([Buffer.of(text.length), text])
+export function encodeName(name: string): Uint8Array | undefined {
+  if (name.length > 255 || !/^[ -~]*$/.test(name)) return undefined
+  const bytes = new Uint8Array(1 + name.length)
+  bytes[0] = name.length
+  for (let i = 0; i < name.length; i++) bytes[1 + i] = name.charCodeAt(i)
+  return bytes
 }
-
-function u16(n: number): Buffer {
-  return Buffer.of(n >> 8, n & 0xff)
-}
-
-const startSection = Buffer.of(ELEMENT.SECTION_START)
-const endSection = Buffer.of(ELEMENT.SECTION_END)
-const keyValue = Buffer.of(ELEMENT.KEY_VALUE)
-const startList = Buffer.of(ELEMENT.LIST_START)
-const listItem = Buffer.of(ELEMENT.LIST_ITEM)
-const endList = Buffer.of(ELEMENT.LIST_END)

@@ -1,5 +1,6 @@
 /** VICI packets: what one frame carries. */
 import type { Tree } from '../config/tree.ts'
+import { concat } from '../crypto/bytes.ts'
 import { Reader } from '../wire/reader.ts'
 import { decodeName, encodeMessage, encodeName } from './message.ts'
 
@@ -50,12 +51,12 @@ export function decodePacket(bytes: Uint8Array): Packet {
 
 /** A packet of `type` with its name and message, where it has them. */
 export function encodePacket(type: keyof typeof PACKET, name?: string, message?: Tree): Uint8Array {
-  const parts: Buffer[] = [Buffer.of(PACKET[type])]
+  const parts: Uint8Array[] = [Uint8Array.of(PACKET[type])]
   if (name !== undefined) {
     const encoded = encodeName(name)
     if (encoded === undefined) throw new RangeError(`no VICI name: ${JSON.stringify(name)}`)
     parts.push(encoded)
   }
-  if (message !== undefined) parts.push(Buffer.from(encodeMessage(message)))
-  return new Uint8Array(Buffer.concat(parts))
+  if (message !== undefined) parts.push(encodeMessage(message))
+  return concat(...parts)
 }
