@@ -114,7 +114,7 @@ export class Answers {
     const opened = openCounted(this.#sa, header, bytes, this.#reassembly(messageId))
     if (opened === undefined) return this.#expectFragments(messageId)
     this.#forgetFragments(messageId)
-    this.#sa.lastHeardMs = core.now
+    this.#sa.heard()
     const newest = this.#window.begin(messageId)
     // An authenticated request shows where the peer is now (RFC 7296 §2.23): also how it moves to port 4500. With
     // MOBIKE it says so itself (RFC 4555 §3.8).

@@ -136,6 +136,9 @@ export class IkeSa {
   putOffSinceMs: number | undefined
   /** What has taken its place by rekeying. */
   replacedBy: IkeSa | undefined
+  /** Whose place it has taken, until the peer shows that it has our answer and knows this one. */
+  unconfirmed: IkeSa | undefined
+  #whenConfirmed: (() => void) | undefined
   /** The peer's own rekeying of this IKE SA, which we have answered (collisions.ts). */
   theirRekey: AnsweredRekey<IkeSa> | undefined
   /** Outbound SPIs that the peer has deleted and we never had, since our last CREATE_CHILD_SA request. */
@@ -245,6 +248,26 @@ export class IkeSa {
     }
     this.relocate(path)
     if (this.children.size > 0) this.enqueue(moveTask)
+  }
+
+  /** An authentic message has come. */
+  heard(): void {
+    this.lastHeardMs = this.core.now
+    this.confirmed()
+  }
+
+  /** The peer has gone on from the IKE SA before. */
+  confirmed(): void {
+    if (this.unconfirmed === undefined) return
+    this.unconfirmed = undefined
+    const action = this.#whenConfirmed
+    this.#whenConfirmed = undefined
+    if (!this.#destroyed) action?.()
+  }
+
+  /** Does something, in place of what was to be done before, once the peer knows this IKE SA. */
+  whenConfirmed(action: () => void): void {
+    this.#whenConfirmed = action
   }
 
   /** Changes the endpoints of this SA and tells so; the children follow in the kernel by `moveChildren`. */

@@ -193,7 +193,7 @@ export class Requests {
     const received: Received = { ...opened, exchange, messageId, bytes, path }
     if (!this.#believed(outstanding, received)) return
     if (outstanding.sent > 1) core.alert('retransmit-send-cleared', this.#sa)
-    this.#sa.lastHeardMs = core.now
+    this.#sa.heard()
     this.#end(outstanding)
     if (probing !== undefined) {
       this.#probing = undefined

@@ -18,11 +18,19 @@ import { find } from './notifies.ts'
 import { kernel, type Received, type Script } from './script.ts'
 import type { Task } from './tasks.ts'
 
-/** Addresses, links or routes of this host have changed. */
+/**
+ * Addresses, links or routes of this host have changed. When we have answered a rekeying and the peer may not know the new
+ * IKE SA yet, it hears of this on the old one first: so it finds us with its request, which gets the answer again.
+ */
 export function roam(core: Core): void {
   for (const sa of [...core.sas.values()]) {
+    if (sa.unconfirmed !== undefined && sa.mobike !== undefined) {
+      sa.whenConfirmed(() => changePath(sa))
+      continue
+    }
     const settingUp = sa.state === 'CONNECTING' && sa.role === 'initiator'
-    if (!settingUp && sa.state !== 'ESTABLISHED' && sa.state !== 'REKEYING') continue
+    const stands = sa.state === 'ESTABLISHED' || sa.state === 'REKEYING' || sa.replacedBy?.unconfirmed === sa
+    if (!settingUp && !stands) continue
     core.spawn(
       check(sa),
       () => {},

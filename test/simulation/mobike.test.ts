@@ -5,6 +5,7 @@ import { carries, exchanges, logged, notLogged, onlyChild, onlySa, saidToPeer, s
 import { elsewhere, movedTo, readdress, terminated } from './mobike.ts'
 import type { Flight } from './network.ts'
 import { established, type PairOptions, pair } from './pair.ts'
+import { rekey } from './rekey.ts'
 import { scenario } from './scenario.ts'
 
 scenario('both announce MOBIKE and their other addresses', () => {
@@ -456,3 +457,49 @@ scenario('without MOBIKE and with a fixed address nothing is done', () => {
   assert.equal(exchanges(world.left).length, before)
   logged(world.left, 'keeping statically configured path 192.0.2.1 - 192.0.2.2')
 })
+
+/**
+ *     left                                            right
+ *       | <---------------------------------  SA No KE   |     right rekeys the IKE SA
+ *       | SA No KE  ---x                                 |     lost, and left moves
+ *     192.0.2.1 -> 203.0.113.9
+ *       | N(NATD_S_IP) N(NATD_D_IP)  ------------------> |     on the old IKE SA: right has no other yet
+ *       | N(UPD_SA_ADDR) N(COOKIE2) …  ----------------> |
+ *       | <---------------------------------  SA No KE   |     once more, to where left is
+ *       | SA No KE  -----------------------------------> |
+ *       | <----------------------------------  D(IKE)    |
+ *       | N(NATD_S_IP) N(NATD_D_IP), N(UPD_SA_ADDR) … -> |     on the new one, with the children
+ */
+for (const side of ['left', 'right'] as const) {
+  scenario(`${side} moves when it has answered a rekeying of the IKE SA, and the answer is lost`, () => {
+    const world = established({ connection: { dpdDelaySeconds: 30 } })
+    const { spiIn } = onlyChild(world.left)
+    const host = world.host(side)
+    rekey(world.peer(host), 'IKE SA')
+    world.deliver()
+    world.lose()
+    readdress(host, elsewhere)
+    world.settle()
+    world.wait(60)
+    if (side === 'left') movedTo(world, elsewhere, '192.0.2.2', spiIn)
+    else movedTo(world, '192.0.2.1', elsewhere, spiIn)
+    terminated(world)
+  })
+
+  scenario(`${side} moves and comes home again when its answer to a rekeying of the IKE SA is lost`, () => {
+    const world = established({ connection: { dpdDelaySeconds: 30 } })
+    const { spiIn } = onlyChild(world.left)
+    const host = world.host(side)
+    const home = onlySa(host).local.address
+    rekey(world.peer(host), 'IKE SA')
+    world.deliver()
+    world.lose()
+    readdress(host, elsewhere)
+    world.settle()
+    readdress(host, home)
+    world.settle()
+    world.wait(60)
+    movedTo(world, '192.0.2.1', '192.0.2.2', spiIn)
+    terminated(world)
+  })
+}

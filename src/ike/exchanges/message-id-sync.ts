@@ -73,7 +73,7 @@ export function answerSync(sa: IkeSa, payloads: readonly Payload[], path: Path):
     core.log('IKE', 1, 'ignoring a synchronization of message IDs', sa)
     return
   }
-  sa.lastHeardMs = core.now
+  sa.heard()
   const m2 = Math.max(asked.m1, dialogue.newestSeen + 1)
   const p2 = Math.max(asked.p1, dialogue.nextId)
   core.log('IKE', 1, `message IDs synchronized, expecting request ${m2}, sending request ${p2} next`, sa)

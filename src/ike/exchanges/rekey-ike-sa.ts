@@ -181,6 +181,10 @@ export function takeOver(old: IkeSa, created: IkeSa): void {
   const before = ikeSaView(old)
   created.established()
   created.inherit(old)
+  if (created.role === 'responder') {
+    created.unconfirmed = old
+    old.onDestroy(() => created.confirmed())
+  }
   announceWindowAnew(created)
   old.state = 'REKEYED'
   scheduleLifetime(created)
