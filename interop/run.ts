@@ -79,8 +79,10 @@ async function main(wanted: readonly Scenario[]): Promise<number> {
 }
 
 /** The roots that a scenario needs besides the usual one. */
-function otherRoot({ peer, root }: Scenario): readonly RootName[] {
-  return [...(peer === 'libreswan' ? (['libreswan'] as const) : []), ...(root === undefined ? [] : [root])]
+function otherRoot({ peer, root, reference }: Scenario): readonly RootName[] {
+  return [...(peer === 'libreswan' ? (['libreswan'] as const) : []), root, reference].filter(
+    (name) => name !== undefined,
+  )
 }
 
 /** The roots that scenarios want, those that can be had; and why others cannot. */

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { debianMirror, ensureTool } from './apt.ts'
 import { cacheFolder, locked } from './cache.ts'
 
-/** `strongswan-new` is the strongSwan of Debian's unstable release, for what the stable one lacks. */
-export type RootName = 'strongswan' | 'libreswan' | 'strongswan-new'
+/** `strongswan-new` is the strongSwan of Debian's unstable release, for what the stable one lacks; `-old` that of Debian 12. */
+export type RootName = 'strongswan' | 'libreswan' | 'strongswan-new' | 'strongswan-old'
 
 /** What a root consists of. */
 interface Recipe {
@@ -44,6 +44,19 @@ const recipes: Readonly<Record<RootName, Recipe>> = {
     suite: 'sid',
     packages: [
       'user-mode-linux',
+      'strongswan-swanctl',
+      'charon-systemd',
+      'libcharon-extra-plugins',
+      'libstrongswan-extra-plugins',
+      'libstrongswan-standard-plugins',
+      'iproute2',
+      'iputils-ping',
+    ],
+  },
+  // The swanctl that most appliances still have.
+  'strongswan-old': {
+    suite: 'bookworm',
+    packages: [
       'strongswan-swanctl',
       'charon-systemd',
       'libcharon-extra-plugins',

@@ -74,6 +74,8 @@ export interface Scenario {
   readonly clients: boolean
   /** The root of the peer, where it is not the usual one of its kind. */
   readonly root?: 'strongswan-new'
+  /** The root of swanctl, and of the charon that ours is compared with, where it is not the usual one. */
+  readonly reference?: 'strongswan-new' | 'strongswan-old'
   /** Milliseconds that it may take, while others run beside it. */
   readonly limitMs: number
   /** Before anything else the responder gets an IKE_SA_INIT that nobody follows up, so that it asks for cookies. */

@@ -48,7 +48,7 @@ export async function onStage(
   const behind = scenario.initiator === 'ours' ? 'moon' : 'sun'
   const ground = await layOut(folder, {
     roots: {
-      ...(oursIs === 'libreswan' ? { moon: 'libreswan' } : {}),
+      ...(oursIs === 'libreswan' ? { moon: 'libreswan' } : scenario.reference ? { moon: scenario.reference } : {}),
       ...(scenario.peer === 'libreswan' ? { sun: 'libreswan' } : scenario.root ? { sun: scenario.root } : {}),
     },
     clients: scenario.clients,

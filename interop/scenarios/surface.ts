@@ -7,14 +7,14 @@ const shunts = [
   `shunts { remote_addrs = 127.0.0.1
     children {
       let-pass { mode = pass\n local_ts = 10.200.0.0/16\n remote_ts = 10.201.0.0/16\n start_action = trap }
-      throw-away { mode = drop\n local_ts = 10.202.0.0/16\n remote_ts = 10.203.0.0/16[tcp/80] }
+      throw-away { mode = drop\n local_ts = 10.202.0.0/16\n remote_ts = 10.203.0.0/16 }
     } }`,
 ]
 
 /** Every sub-command, with certificates, a pool, shunts, and a connection that says as little as possible. */
-function subcommands(name: string, root?: 'strongswan-new'): Scenario {
+function subcommands(name: string, reference?: Scenario['reference']): Scenario {
   return scenario(name, {
-    ...(root && { root }),
+    ...(reference && { reference }),
     connection: { auth: 'ecdsa' },
     ours: { pools: ['p4 { addrs = 10.77.0.0/24\n dns = 10.77.0.53 }'], connections: shunts },
     limitMs: 240_000,
@@ -29,7 +29,8 @@ export const surface: readonly Scenario[] = [
     expect: { kind: 'same-surface' },
   }),
   subcommands('vici/subcommands'),
-  subcommands('vici/subcommands-newer', 'strongswan-new'),
+  subcommands('vici/subcommands-6.1', 'strongswan-new'),
+  subcommands('vici/subcommands-5.9', 'strongswan-old'),
   scenario('kernel/esp', { expect: { kind: 'test-file', file: 'src/kernel/esp.test.ts' } }),
   scenario('client/up-status-log-down', { expect: { kind: 'own-client' } }),
 ]

@@ -54,7 +54,7 @@ export function newConnectionDraft(): ConnectionDraft {
 }
 
 export const connectionKeys: KeyTable<ConnectionDraft> = {
-  version: field('version', parseVersion, { syntax: '0, 1 or 2', default: '0' }),
+  version: field('version', parseVersion, { syntax: '0, 1 or 2', default: '2' }),
   local_addrs: addresses('local'),
   remote_addrs: addresses('remote'),
   local_port: field('localPort', parsePort, { syntax: 'port', default: 'charon.port' }),

@@ -35,7 +35,7 @@ test('a connection without any key has the defaults', () => {
   const { proposals, local, remote, ...rest } = load('')
   assert.deepEqual(rest, {
     name: 'x',
-    version: 0,
+    version: 2,
     localAddresses: [{ kind: 'any' }],
     remoteAddresses: [{ kind: 'any' }],
     localAddressTexts: ['%any'],

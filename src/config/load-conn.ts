@@ -72,7 +72,7 @@ export function loadConnection(
   const { local, remote, version, proposals, ppkId, ifIdIn, ifIdOut } = draft
   const connection: Connection = {
     name,
-    version: version ?? 0,
+    version: version ?? 2,
     localAddresses: local.patterns.length > 0 ? local.patterns : [{ kind: 'any' }],
     remoteAddresses: remote.patterns.length > 0 ? remote.patterns : [{ kind: 'any' }],
     localAddressTexts: local.texts.length > 0 ? local.texts : ['%any'],

@@ -101,7 +101,6 @@ export class Traps {
       connection: connection.name,
       child: config.name,
       ...(reqid !== undefined && { reqid }),
-      ...(reqid !== undefined && config.reqid > 0 && { configuredReqid: config.reqid }),
       mode: modeNames[config.mode],
       localTs,
       remoteTs,

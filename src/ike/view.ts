@@ -114,8 +114,6 @@ export interface PolicyView {
   readonly connection?: string
   readonly child: string
   readonly reqid?: number
-  /** The same when the configuration demands it. charon shows no other. */
-  readonly configuredReqid?: number
   readonly mode: 'TUNNEL' | 'TRANSPORT' | 'TRANSPORT_PROXY' | 'BEET' | 'PASS' | 'DROP'
   readonly localTs: readonly AddressSelector[]
   readonly remoteTs: readonly AddressSelector[]

@@ -147,7 +147,7 @@ for (const [event, name, expected] of events) {
   })
 }
 
-test('policies: traps with their connection and the reqid of the configuration, shunts without', () => {
+test('policies: traps with their connection and reqid, shunts without', () => {
   const { localTs, remoteTs } = sampleChild
   const ts = 'local-ts=[10.77.0.1/32] remote-ts=[10.2.0.0/16]'
   assert.equal(
@@ -156,7 +156,6 @@ test('policies: traps with their connection and the reqid of the configuration, 
         connection: 'gw',
         child: 'net',
         reqid: 1,
-        configuredReqid: 1,
         mode: 'TUNNEL',
         localTs,
         remoteTs,
@@ -196,7 +195,7 @@ test('list-conn', () => {
   const gw = findSection(tree, 'gw') ?? assert.fail()
   assert.equal(
     formatTree(gw.filter(({ name }) => name !== 'children')),
-    'local_addrs=[192.0.2.1] remote_addrs=[%any] local_port=500 remote_port=500 version=IKEv1/2 reauth_time=3600 ' +
+    'local_addrs=[192.0.2.1] remote_addrs=[%any] local_port=500 remote_port=500 version=IKEv2 reauth_time=3600 ' +
       'rekey_time=0 unique=UNIQUE_REPLACE proposals {' +
       '0 {encr=[AES_GCM_16_128] prf=[PRF_HMAC_SHA2_256] ke=[CURVE_25519] ake1=[ML_KEM_768]} ' +
       '1 {encr=[AES_CBC_256] integ=[HMAC_SHA2_256_128] prf=[PRF_HMAC_SHA2_256] ke=[MODP_3072]}} dpd_delay=30 ' +

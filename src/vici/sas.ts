@@ -53,7 +53,7 @@ export function policySection(policy: PolicyView): Tree {
   return [
     section(name, [
       value('child', policy.child),
-      ...optional('reqid', policy.configuredReqid),
+      ...optional('reqid', policy.reqid),
       ...optional('ike', policy.connection),
       value('mode', policy.mode),
       list('local-ts', policy.localTs.map(selectorText)),

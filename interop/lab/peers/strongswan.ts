@@ -8,7 +8,7 @@ import { swanctlPlugins, writeSwanctl } from './swanctl-conf.ts'
 
 /** All plugins of the packages take seconds to load in a guest; these are what scenarios use. */
 const charonPlugins =
-  'openssl nonce pem pkcs1 pkcs8 x509 pubkey constraints revocation kernel-netlink socket-default vici updown counters'
+  'openssl kdf nonce pem pkcs1 pkcs8 x509 pubkey constraints revocation kernel-netlink socket-default vici updown counters'
 
 /** Starts charon with swanctl's configuration of this side. */
 export function startStrongswan(side: Side): Promise<Running> {
