@@ -1,6 +1,9 @@
 /** A small exploration of every plan, and that what the search leaves out is nothing. */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { Found } from '../faults/seek.ts'
 import { explore } from './explore.ts'
 import { everyEnd } from './in-world.ts'
 import { type Plan, plans } from './plans.ts'
@@ -34,5 +37,15 @@ for (const [left, right, given] of small) {
     assert.equal(searched.cut, 0)
     assert.ok(walked.size > 0)
     assert.deepEqual([...searched.endStates].sort(), [...walked].sort())
+  })
+}
+
+// A wrong answer to a copy, octets on the wire, and what is left after a collision: each needs another part of the search.
+for (const fault of ['duplicate-executed-anew', 'iv-used-twice', 'nonces-compared-the-wrong-way']) {
+  test(`the exploration alone finds a planted fault: ${fault}`, () => {
+    const at = (file: string): string => fileURLToPath(new URL(`../faults/${file}`, import.meta.url))
+    const args = ['--import', at('loader.ts'), at('seek.ts'), '--fault', fault, '--seeds', '0']
+    const { by, message } = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as Found // its only line
+    assert.match(by ?? 'nothing', /^plan \d/, message)
   })
 }

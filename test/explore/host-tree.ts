@@ -194,7 +194,7 @@ export class HostTree {
 }
 
 /** Hosts in memory: those at nodes that are not left again soon have to be made again. */
-const mostStanding = 100
+const mostStanding = 500
 
 /** What a host at this node was given, in order. */
 function historyOf(node: HostNode): HostInput[] {
