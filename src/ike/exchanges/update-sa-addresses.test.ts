@@ -122,6 +122,14 @@ test('an update whose COOKIE2 comes back otherwise closes the IKE SA', () => {
   assert.equal(sa.destroyed, true)
 })
 
+test('a peer that sends COOKIE2 back beside NAT detection only, as pluto does, is reachable', () => {
+  const sa = asResponder()
+  const asPluto = (request: readonly NPayload[]) =>
+    types(request).includes(NOTIFY.NAT_DETECTION_SOURCE_IP) ? cookieIn(request) : []
+  assert.equal(play(checkRoutability(sa), [local.address], asPluto).length, 1)
+  assert.equal(sa.destroyed, false)
+})
+
 test('UNACCEPTABLE_ADDRESSES: another pair of addresses is tried', () => {
   const sa = ikeSa()
   const used: string[] = []

@@ -9,8 +9,8 @@
  *
  * The responder sends ESP there when it knows that the initiator can be reached there:
  *
- *                      <--  HDR, SK {N(COOKIE2)}
- *   HDR, SK {N(COOKIE2)}  -->
+ *                      <--  HDR, SK {N(NAT_DETECTION_*), N(COOKIE2)}
+ *   HDR, SK {N(NAT_DETECTION_*), N(COOKIE2)}  -->
  *
  * Either side tells the other when its list of addresses has changed:
  *
@@ -135,7 +135,8 @@ export function* checkRoutability(sa: IkeSa): Script<void> {
   for (;;) {
     const change = mobike.changes
     const cookie = core.random(cookieBytes)
-    const answer = yield* request(EXCHANGE.INFORMATIONAL, [notify(NOTIFY.COOKIE2, cookie)])
+    // pluto sends a cookie back beside its own NAT detection only.
+    const answer = yield* request(EXCHANGE.INFORMATIONAL, [...detection(sa), notify(NOTIFY.COOKIE2, cookie)])
     if (!returned(sa, notifiesIn(answer.payloads), cookie)) return
     // Sent to several addresses it proves nothing.
     if (mobike.changes === change) break
