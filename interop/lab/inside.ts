@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { scenarios } from '../scenarios/all.ts'
 import { proveChild } from './children.ts'
 import { proveDeath } from './deaths.ts'
+import { proveLeased } from './leased.ts'
 import { proveMesh } from './mesh.ts'
 import { proveOwnClient } from './own-client.ts'
 import type { PeerName } from './peers/peer.ts'
@@ -72,6 +73,8 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveSurface(stage, everySubcommand)
     case 'virtual-ips':
       return proveVirtualIps(stage)
+    case 'leased':
+      return proveLeased(stage)
     case 'roams':
       return proveRoaming(stage, expect.change)
     case 'redirected':

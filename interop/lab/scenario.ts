@@ -46,6 +46,8 @@ export type Expectation =
   | { readonly kind: 'same-subcommands' }
   /** Two road warriors get addresses from the responder's pools (lab/virtual-ips.ts). */
   | { readonly kind: 'virtual-ips' }
+  /** One road warrior gets an address from a pool (lab/leased.ts). */
+  | { readonly kind: 'leased' }
   /** Somebody moves, and the Child SA stays the same. */
   | { readonly kind: 'roams'; readonly change: Change }
   /** The responder sends the initiator to another address of its own (lab/redirect.ts). */
