@@ -36,7 +36,10 @@ export function sameSingleChild(world: World): void {
   const [ours, theirs] = [onlyChild(left), onlyChild(right)]
   assert.deepEqual([ours.state, theirs.state], ['INSTALLED', 'INSTALLED'])
   assert.deepEqual([ours.spiIn, ours.spiOut], [theirs.spiOut, theirs.spiIn])
-  assert.deepEqual([ours.localTs, ours.remoteTs], [theirs.remoteTs, theirs.localTs])
+  // Through a NAT each names the hosts of transport mode by the addresses that it knows (RFC 7296 §2.23.1).
+  if (ours.mode === 'TUNNEL' || world.net.nats.length === 0) {
+    assert.deepEqual([ours.localTs, ours.remoteTs], [theirs.remoteTs, theirs.localTs])
+  }
   assert.deepEqual(ours.proposal, theirs.proposal)
   assert.deepEqual([ours.mode, ours.protocol, ours.encap], [theirs.mode, theirs.protocol, theirs.encap])
   for (const host of world.hosts) kernelIsAsSaid(host)

@@ -1,20 +1,13 @@
 /** Post-quantum preshared keys (RFC 8784). */
 import assert from 'node:assert/strict'
 import type { Connection } from '../../src/config/connection.ts'
-import type { Credentials } from '../../src/ike/credentials.ts'
 import { parseIdentity } from '../../src/pki/identity.ts'
 import { KE, TRANSFORM_TYPE } from '../../src/wire/numbers.ts'
 import { BareInitiator } from './bare-initiator.ts'
-import {
-  type AuthName,
-  credentialsFor,
-  hybridProposal,
-  ikeProposal,
-  type SideName,
-  sharedSecret,
-} from './connection.ts'
+import { type AuthName, credentialsFor, hybridProposal, ikeProposal, type SideName } from './connection.ts'
 import { failed, logged, nothingLeaks, notLogged, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
 import { established, type PairOptions, pair } from './pair.ts'
+import { demands, wants, withPpk } from './ppk.ts'
 import { scenario } from './scenario.ts'
 import type { World } from './world.ts'
 
@@ -27,8 +20,6 @@ interface Ppk {
   readonly connection?: Partial<Connection>
 }
 
-const wants = { ppkId: parseIdentity('lab-ppk') }
-const demands = { ...wants, ppkRequired: true }
 const good = 'thirty-two octets that both know'
 
 function options(left: Ppk, right: Ppk, auth: AuthName = 'psk', more: PairOptions = {}): PairOptions {
@@ -37,11 +28,6 @@ function options(left: Ppk, right: Ppk, auth: AuthName = 'psk', more: PairOption
     connection,
   })
   return { ...more, auth, left: side('left', left), right: side('right', right) }
-}
-
-function withPpk(credentials: Credentials, key: string | undefined, owner: string): Credentials {
-  if (key === undefined) return credentials
-  return { ...credentials, secrets: [...credentials.secrets, { ...sharedSecret(key, owner), type: 'ppk' }] }
 }
 
 function refused(given: PairOptions): World {

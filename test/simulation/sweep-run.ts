@@ -21,6 +21,7 @@ import type { Host } from './host.ts'
 import { meshRun } from './mesh-run.ts'
 import { noFaults } from './network.ts'
 import { configure, connectionOf, kernelOf, type PairOptions, pair } from './pair.ts'
+import { type PpkChoice, ppkChoices, withPpks } from './ppk.ts'
 import { machineAndUser, type Twice } from './rounds.ts'
 import { checkCarried, Violation, watchSafety } from './safety.ts'
 import { roadWarrior, v4Pool, v6Pool } from './virtual-ip.ts'
@@ -138,6 +139,7 @@ export const marks: Readonly<Record<string, RegExp>> = {
   'another authentication round': /generating IKE_AUTH request \d+ .*N\(AUTH_FOLLOWS\)/,
   redirected: /redirected to/,
   'certificate looked up': /^fetching certificate/,
+  'PPK used': /using PPK for PPK_ID/,
   'packets compressed': /generating .* response .*N\(IPCOMP_SUP\)/,
   'virtual IP given': /assigning virtual IP/,
   'virtual IP kept': /reassigning (offline|online) lease/,
@@ -212,6 +214,8 @@ type ActionName =
   | 'the calendar of right jumps'
   | 'left is stopped for a while'
   | 'right is stopped for a while'
+  | 'the jobs of left are slow'
+  | 'the jobs of right are slow'
 
 interface Action {
   readonly weight: number
@@ -339,24 +343,29 @@ const actionTable: Readonly<Record<ActionName, Action>> = {
       left.passKernelEvents()
     },
   },
-  'left moves': { weight: 2, act: ({ left }, draw, { options }) => move(left, options, draw) },
-  'right moves': { weight: 1, act: ({ right }, draw, { options }) => move(right, options, draw) },
+  'left moves': { weight: 2, act: (world, draw, { options }) => move(world, world.left, options, draw) },
+  'right moves': { weight: 1, act: (world, draw, { options }) => move(world, world.right, options, draw) },
   'left comes home': { weight: 1, act: ({ left }, _draw, { options }) => comeHome(left, options) },
   'right comes home': { weight: 1, act: ({ right }, _draw, { options }) => comeHome(right, options) },
   'the calendar of left jumps': { weight: 1, act: ({ left }, draw) => jump(left, draw) },
   'the calendar of right jumps': { weight: 1, act: ({ right }, draw) => jump(right, draw) },
   'left is stopped for a while': { weight: 1, act: ({ left, now }, draw) => stop(left, now, draw) },
   'right is stopped for a while': { weight: 1, act: ({ right, now }, draw) => stop(right, now, draw) },
+  'the jobs of left are slow': { weight: 1, act: ({ left, now }, draw) => slow(left, now, draw) },
+  'the jobs of right are slow': { weight: 1, act: ({ right, now }, draw) => slow(right, now, draw) },
 }
 
-/** To one of some other addresses. Without a NAT and in tunnel mode: both ends agree on UDP and on selectors then. */
-function move(host: Host, options: PairOptions, draw: Draw): void {
-  const { outer = 4, mode, nat } = options
-  if (nat !== undefined || mode === 'transport' || options.connection?.mobike === false) return
+/** To one of some other addresses, behind the NAT where the host lives or out of it. In tunnel mode: the selectors stay. */
+function move({ net }: World, host: Host, options: PairOptions, draw: Draw): void {
+  const { outer = 4, mode } = options
+  if (mode === 'transport' || options.connection?.mobike === false) return
   const name = host.name === 'left' ? 1 : 2
   const number = draw.between(1, 3)
-  const elsewhere = outer === 6 ? `2001:db8:${name}::${number}` : `203.0.113.${name * 10 + number}`
-  const [, ...others] = kernelOf(host.name === 'left' ? 'left' : 'right', options).addresses
+  const [home = '', ...others] = kernelOf(host.name === 'left' ? 'left' : 'right', options).addresses
+  const box = draw.chance(0.5) ? net.nats.find((nat) => nat.isInside(home)) : undefined
+  const outside = outer === 6 ? `2001:db8:${name}::${number}` : `203.0.113.${name * 10 + number}`
+  const elsewhere = box === undefined ? outside : `10.0.${name}.${10 + number}`
+  box?.hide(elsewhere)
   host.kernel.readdress([elsewhere, ...others])
   host.passKernelEvents()
 }
@@ -369,6 +378,11 @@ function jump(host: Host, draw: Draw): void {
 /** A virtual machine that is moved, a laptop that sleeps: then everything that was due happens at once. */
 function stop(host: Host, now: number, draw: Draw): void {
   host.stalledUntil = now + draw.pick([3, 40, 400, 4000]) * 1000
+}
+
+/** Its kernel and its workers have much to do; messages and timers come all the same. */
+function slow(host: Host, now: number, draw: Draw): void {
+  host.slowUntil = now + draw.pick([1, 10, 60]) * 1000
 }
 
 /** Who is at home hears nothing: a look at the addresses would also find a peer that is gone. */
@@ -459,7 +473,7 @@ function drawPlan(draw: Draw, seed: number): Plan {
   const outer = draw.chance(0.2) ? 6 : 4
   const inner = draw.chance(0.2) ? 6 : outer
   const nat = outer === 4 && draw.chance(0.3) ? draw.pick(['left', 'right', 'both'] as const) : undefined
-  const mode = nat === undefined && draw.chance(0.2) ? 'transport' : 'tunnel'
+  const mode = draw.chance(0.2) ? 'transport' : 'tunnel'
   const ike = drawIke(draw)
   const esp = drawEsp(draw)
   const start = draw.weighted({ none: 4, 'left traps': 2, 'both trap': 1, 'left starts': 1, 'both start': 1 })
@@ -525,9 +539,11 @@ function drawPlan(draw: Draw, seed: number): Plan {
   const rounds = twice ? withRounds(plain, twice, auth, draw.pick(['psk', 'ed25519'])) : plain
   const urls = auth !== 'psk' && draw.chance(0.3)
   const proven = urls ? byUrl(rounds, auth) : rounds
-  const options = virtual ? drawVirtual(draw, proven) : proven
+  const ppk = draw.chance(0.15) ? draw.pick(Object.keys(ppkChoices) as PpkChoice[]) : undefined
+  const mixed = ppk ? withPpks(proven, ppk) : proven
+  const options = virtual ? drawVirtual(draw, mixed) : mixed
   const calm = draw.chance(0.15)
-  const loss = calm ? 0 : draw.pick([0, 0.05, 0.2, 0.4])
+  const loss = calm ? 0 : draw.pick([0, 0.05, 0.2, 0.4, 0.6])
   const duplication = calm ? 0 : draw.pick([0, 0.1, 0.5])
   const mostDelayMs = draw.pick([0, 20, 500, 5000])
   const corruption = calm ? 0 : draw.pick([0, 0, 0.1])
@@ -557,6 +573,7 @@ function drawPlan(draw: Draw, seed: number): Plan {
     ...(nat ? [`NAT ${nat}`] : []),
     ...(twice ? [`${twice} twice`] : []),
     ...(urls ? ['hash and URL'] : []),
+    ...(ppk ? [ppk] : []),
     ...(ike.summary ? [ike.summary] : []),
     ...(start === 'none' ? [] : [start]),
     ...(keeps ? ['kept up'] : []),
@@ -708,6 +725,7 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
   for (const host of world.hosts) {
     host.kernel.forgive()
     host.stalledUntil = Math.min(host.stalledUntil, world.now)
+    host.slowUntil = Math.min(host.slowUntil, world.now)
   }
   for (const host of world.hosts) comeHome(host, plan.options)
   world.ladder.note('left', '* the network heals', world.now)
