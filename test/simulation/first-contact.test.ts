@@ -136,6 +136,21 @@ for (let seed = 1; seed <= 4; seed++) {
   })
 }
 
+/** The responder of an IKE SA begins another one and deletes the first: no first contact, whenever we look. */
+scenario('a reauthentication by the responder soon after the first contact leaves the new IKE SA', () => {
+  for (let seed = 1; seed <= 4; seed++) {
+    const world = pair({ seed })
+    world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+    world.settle()
+    world.wait(3)
+    world.right.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: true })
+    world.settle()
+    world.wait(60)
+    sameSingleChild(world)
+    assert.deepEqual(roles(world), ['false ESTABLISHED', 'true ESTABLISHED'])
+  }
+})
+
 scenario('with unique = never both stay', () => {
   const world = pair({ connection: { unique: 'never' } })
   bothInitiate(world)
