@@ -22,6 +22,8 @@ export interface Rekeys {
    * receiving at once; or what falls between the end of one SA and the next.
    */
   readonly loses?: 'early packets' | 'early and late packets' | 'packets between'
+  /** The peer keeps both Child SAs of two rekeyings that cross: it is enough that the replaced one is gone. */
+  readonly keepsBoth?: boolean
 }
 
 /** One step. */
@@ -34,7 +36,7 @@ type What = 'child' | 'ike' | 'reauthentication'
 const createChildSa = 36
 
 /** Up, traffic, the steps, and after each exactly one IKE SA with one Child SA at both ends. */
-export async function proveRekeys(stage: Stage, { steps, stream, loses }: Rekeys): Promise<void> {
+export async function proveRekeys(stage: Stage, { steps, stream, loses, keepsBoth = false }: Rekeys): Promise<void> {
   const { initiator, ours, theirs, ground } = stage
   await bringUp(initiator)
   for (const daemon of [ours, theirs]) await onePair(daemon)
@@ -48,16 +50,20 @@ export async function proveRekeys(stage: Stage, { steps, stream, loses }: Rekeys
     // charon 6.0 leaves a replaced child's inbound state in the kernel if its IKE SA is replaced before its time is over.
     if (whats(step).includes('ike')) await nothingElse(stage)
     const before = await onePair(ours)
+    const theirsBefore = await theirs.sas()
     await take(stage, step)
-    await Promise.all([changed(ours, before, step), onePair(theirs)]).catch((error: Error) => {
+    const other = keepsBoth
+      ? [replaced(ours, before), replaced(theirs, theirsBefore)]
+      : [changed(ours, before, step), onePair(theirs)]
+    await Promise.all<unknown>(other).catch((error: Error) => {
       throw new Error(`after ${done} of ${steps.length} steps, at ${JSON.stringify(step)}: ${error.message}`)
     })
     done++
   }
-  await sleep(300)
+  await sleep(keepsBoth ? 3000 : 300) // packets cross in what is there now
   const lost = sum(await Promise.all(traffic.map((one) => one.end())))
   const errors = { ...(await xfrmErrors(ground.moon)), ...prefixed(await xfrmErrors(ground.sun)) }
-  await nothingElse(stage)
+  if (!keepsBoth) await nothingElse(stage)
   if (delayed) await ground.wire.must('for d in moon sun; do tc qdisc del dev $d root; done')
   const early = sum([errors['XfrmAcquireError'] ?? 0, errors["sun's XfrmAcquireError"] ?? 0])
   const others = sum(Object.values(errors)) - early
@@ -130,6 +136,14 @@ function changed(daemon: Running, before: Sas, step: Step): Promise<Sas> {
   // once more if both ends choose the same time.
   const mixed = new Set(whats(step)).size > 1
   return onePair(daemon, (now) => (mixed ? now.ike[0] !== before.ike[0] : isOther(now)), mixed ? 90_000 : 30_000)
+}
+
+/** Waits until the daemon has the same IKE SA with other Child SAs. */
+function replaced(daemon: Running, before: Sas): Promise<unknown> {
+  return poll(`${daemon.name} to have other Child SAs`, 30_000, async () => {
+    const { ike, children } = await daemon.sas()
+    return ike[0] === before.ike[0] && children.length > 0 && !children.some((one) => before.children.includes(one))
+  })
 }
 
 /** Waits until the daemon has exactly one IKE SA with one Child SA; replaced Child SAs may be listed for some seconds. */

@@ -120,6 +120,18 @@ export const libreswan: readonly Scenario[] = ends.flatMap((initiator) => [
           expect: { kind: 'roams', change: 'nat forgets' },
         }),
       ]),
+  scenario(`libreswan/children-by-both-at-once-${initiator}-initiated`, {
+    peer: 'libreswan',
+    initiator,
+    connection: perfect,
+    limitMs: 180_000,
+    expect: {
+      kind: 'rekeys',
+      loses: 'early packets',
+      keepsBoth: true,
+      steps: [{ by: 'both', ours: 'child', peers: 'child' }],
+    },
+  }),
   scenario(`libreswan/reauthentication-by-${initiator}`, {
     peer: 'libreswan',
     initiator,
