@@ -149,7 +149,10 @@ export function mappingQuestion(sa: IkeSa): NPayload[] {
   return sa.mobike !== undefined && sa.firstRole === 'initiator' && sa.nat.local ? detection(sa) : []
 }
 
-/** The answer: another mapping than last time is told to the peer, which follows nothing else. */
+/**
+ * The answer: another mapping than last time is told to the peer, which follows nothing else. So is the first one: what
+ * the NAT had at set-up nobody has said, and it may have forgotten that since.
+ */
 export function mappingAnswer(sa: IkeSa, { payloads }: Received): void {
   const { core, mobike } = sa
   const notifies = payloads.filter((payload) => payload.type === 'N')
@@ -157,8 +160,8 @@ export function mappingAnswer(sa: IkeSa, { payloads }: Received): void {
   if (mobike === undefined || seenAs === undefined) return
   const before = mobike.seenAs
   mobike.seenAs = seenAs
-  if (before === undefined || Buffer.compare(before, seenAs) === 0) return
-  core.log('IKE', 1, 'detected changes in NAT mappings, initiating MOBIKE update', sa)
+  if (before !== undefined && Buffer.compare(before, seenAs) === 0) return
+  if (before !== undefined) core.log('IKE', 1, 'detected changes in NAT mappings, initiating MOBIKE update', sa)
   mobike.changes++
   enqueue(sa, updateTask)
 }

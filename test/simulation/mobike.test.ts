@@ -435,6 +435,17 @@ scenario('the NAT forgets the mapping: noticed by a liveness check', () => {
   terminated(world)
 })
 
+/** What the mapping was at set-up nobody has told us: the first answer may be about another one already. */
+scenario('the NAT forgets the mapping before the first liveness check', () => {
+  const world = established({ nat: 'left', left: { connection: { dpdDelaySeconds: 10 } } })
+  const before = onlySa(world.right).remote
+  for (const box of world.net.nats) box.rebind()
+  world.wait(12)
+  assert.notEqual(onlySa(world.right).remote.port, before.port)
+  assert.equal(carries(world, world.right), 'protected')
+  terminated(world)
+})
+
 scenario('without MOBIKE a host that moves begins anew', () => {
   const world = established({
     left: { connection: { mobike: false, localAddresses: addresses('%any') } },
