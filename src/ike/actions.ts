@@ -68,8 +68,9 @@ export function endedWith(sa: IkeSa): Ended[] {
   for (const child of sa.children.values()) {
     if (isWanted(child)) configs.set(child.name, child.config)
   }
-  for (const task of [...sa.activeTasks, ...sa.queuedTasks]) {
-    const config = connection.children.find(({ name }) => name === task.child)
+  const planned = [...sa.activeTasks, ...sa.queuedTasks].map(({ child }) => child)
+  for (const wanted of [...planned, ...[...sa.putOff].map(({ config }) => config.name)]) {
+    const config = connection.children.find(({ name }) => name === wanted)
     if (config !== undefined && mustStayUp(connection, config)) configs.set(config.name, config)
   }
   return [...configs.values()].flatMap((config) => endedChild(sa, config) ?? [])

@@ -5,6 +5,7 @@ import type { Identity } from '../pki/identity.ts'
 import { type Endpoint, formatEndpoint, type Path, sameEndpoint } from '../wire/endpoint.ts'
 import { EXCHANGE } from '../wire/numbers.ts'
 import { endIkeSa } from './actions.ts'
+import type { ChildPlan } from './child-plan.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { AnsweredRekey, FollowUps } from './collisions.ts'
 import { type Core, initRequestKey } from './core.ts'
@@ -143,6 +144,8 @@ export class IkeSa {
   theirRekey: AnsweredRekey<IkeSa> | undefined
   /** Outbound SPIs that the peer has deleted and we never had, since our last CREATE_CHILD_SA request. */
   readonly deletedUnseen: Set<number> = new Set()
+  /** Children that the peer has put off, until they are asked for again. */
+  readonly putOff: Set<ChildPlan> = new Set()
   readonly followUps: FollowUps = { ours: false, theirs: undefined }
   /** How often in a row the peer had forgotten what an IKE_FOLLOWUP_KE was for. */
   statesNotFound = 0
@@ -437,6 +440,8 @@ export class IkeSa {
     for (const [id, child] of old.children) this.children.set(id, child)
     old.children.clear()
     passAddresses(old, this)
+    for (const plan of old.putOff) this.putOff.add(plan)
+    old.putOff.clear()
     for (const child of this.children.values()) child.owner = this
     this.redirections = old.redirections
     if (old.redirected) awaitLeaving(this)

@@ -47,8 +47,10 @@ export function createLater(sa: IkeSa, plan: ChildPlan): void {
   const seconds = pauseSeconds(core)
   core.log('IKE', 1, `creating CHILD_SA ${plan.config.name} failed, trying again in ${seconds} seconds`, sa)
   const fail = () => plan.failed('IKE_SA was closed')
+  sa.latest.putOff.add(plan)
   const timer = core.timers.set(core.now + seconds * 1000, () => {
     const owner = sa.latest
+    owner.putOff.delete(plan)
     if (owner.destroyed || owner.closing) fail()
     else createChild(owner, plan)
   })

@@ -138,6 +138,28 @@ for (const early of [true, false]) {
   })
 }
 
+for (const rekeyed of [false, true]) {
+  const when = rekeyed ? ', rekeyed in between' : ''
+  scenario(`a child that must stay up and is put off comes back when the peer deletes the IKE SA${when}`, () => {
+    const start = { start: true, trap: false }
+    const options = withTwoChildren()
+    const children = options.left?.connection?.children?.map((one) => ({ ...one, closeAction: start }))
+    assert.ok(children !== undefined)
+    const world = established({ ...options, left: { connection: { children, keyingTries: 0 } } })
+    world.right.kernel.refuse({ kind: 'allocate-spi', nth: 1, errno: 'ENOMEM' })
+    world.left.command({ kind: 'initiate', child: 'more', timeoutMs: 0 })
+    world.wait(1)
+    saidToPeer(world.right, 'N(TEMP_FAIL)')
+    if (rekeyed) {
+      rekey(world.left, 'IKE SA')
+      world.wait(1)
+    }
+    terminate(world.right, 'IKE SA')
+    world.wait(30)
+    assert.ok(onlySa(world.left).children.some(({ name, state }) => name === 'more' && state === 'INSTALLED'))
+  })
+}
+
 /** §2.25: the IKE SA of a peer that says so for minutes is closed; dpd_action says what follows. */
 scenario('a peer that puts everything off for minutes is not believed any more', () => {
   const world = twoChildren()
