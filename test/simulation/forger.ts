@@ -47,6 +47,9 @@ export class Forger {
   #look({ host, destination, source, bytes }: Flown): void {
     const message = destination.port === 500 ? bytes : bytes.subarray(4)
     if (message.length < shortest || message[18] === EXCHANGE.IKE_SA_INIT) return
+    // What the network has changed into something that is no IKE message at all is complained of, rightly.
+    const marked = destination.port === 500 || bytes.subarray(0, 4).every((octet) => octet === 0)
+    if (!marked || decodeHeader(message).length !== message.length) return
     this.#seen.set(host, { host, destination, source, bytes })
   }
 
