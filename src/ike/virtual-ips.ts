@@ -24,6 +24,8 @@ export class VirtualIps {
   readonly local: string[] = []
   /** Those of ours that we added to an interface. */
   readonly installed: string[] = []
+  /** Given to us, but our kernel would not have them. */
+  readonly refused: string[] = []
   /** The peer's, from our pools. */
   readonly leases: Lease[] = []
   /** We asked for an address, and have none. */
@@ -53,32 +55,12 @@ export function* takeAddresses(sa: IkeSa, CP: CPPayload | undefined): Script<voi
     return
   }
   const { addresses, nameServers } = configurationIn(CP)
-  const { installVirtualIp, installVirtualIpOn } = core.settings
-  const onto = installVirtualIpOn ?? (yield* outbound(sa))
+  const onto = core.settings.installVirtualIpOn ?? (yield* outbound(sa))
   // Not more of a family than we asked for.
   const left = { 4: 0, 6: 0 }
   for (const vip of asked) left[familyOf(vip)]++
   const wanted = addresses.filter((address) => left[familyOf(address)]-- > 0)
-  for (const address of wanted) {
-    if (installVirtualIp) {
-      virtualIps.installed.push(address)
-      try {
-        yield* kernel({
-          kind: 'add-address',
-          address,
-          peer: sa.remote.address,
-          ...(onto !== undefined && { interface: onto }),
-        })
-      } catch (error) {
-        virtualIps.installed.pop()
-        const why = error instanceof Error ? error.message : String(error)
-        core.log('KNL', 1, `installing virtual IP ${address} failed: ${why}`, sa, 'error')
-        continue
-      }
-    }
-    core.log('IKE', 1, `installing new virtual IP ${address}`, sa)
-    virtualIps.local.push(address)
-  }
+  for (const address of wanted) yield* install(sa, address, onto)
   virtualIps.missing = virtualIps.local.length === 0
   core.nameServers.add(
     virtualIps,
@@ -86,6 +68,39 @@ export function* takeAddresses(sa: IkeSa, CP: CPPayload | undefined): Script<voi
       .slice(0, mostNameServers)
       .map((address) => ({ address, ...(onto !== undefined && { interface: onto }) })),
   )
+}
+
+/** Before a further child is asked for: it may need an address that the kernel would not have, and will now. */
+export function* installRefused(sa: IkeSa): Script<void> {
+  const { refused } = sa.virtualIps
+  if (refused.length === 0) return
+  const onto = sa.core.settings.installVirtualIpOn ?? (yield* outbound(sa))
+  // Taken out at once: another child may be asked for while this one waits.
+  for (const address of refused.splice(0)) yield* install(sa, address, onto)
+}
+
+/** Makes an address ours, on that interface where we are to install it. */
+function* install(sa: IkeSa, address: string, onto: string | undefined): Script<void> {
+  const { core, virtualIps } = sa
+  if (core.settings.installVirtualIp) {
+    virtualIps.installed.push(address)
+    try {
+      yield* kernel({
+        kind: 'add-address',
+        address,
+        peer: sa.remote.address,
+        ...(onto !== undefined && { interface: onto }),
+      })
+    } catch (error) {
+      virtualIps.installed.splice(virtualIps.installed.indexOf(address), 1)
+      virtualIps.refused.push(address)
+      const why = error instanceof Error ? error.message : String(error)
+      core.log('KNL', 1, `installing virtual IP ${address} failed: ${why}`, sa, 'error')
+      return
+    }
+  }
+  core.log('IKE', 1, `installing new virtual IP ${address}`, sa)
+  virtualIps.local.push(address)
 }
 
 /** The interface that leads to the peer. Whoever adds the address finds it, too, when we cannot. */
@@ -202,6 +217,7 @@ export function releaseAddresses(sa: IkeSa): void {
   for (const address of virtualIps.installed.splice(0).reverse()) core.kernel({ kind: 'delete-address', address }, sa)
   for (const lease of virtualIps.leases.splice(0)) core.pools.release(lease, sa)
   virtualIps.local.splice(0)
+  virtualIps.refused.splice(0)
 }
 
 const negotiationFailed = 'configuration payload negotiation failed, no CHILD_SA built'

@@ -356,6 +356,38 @@ scenario('the kernel refuses the address: there is no child without it', () => {
   nothingLeaks(world)
 })
 
+/**
+ *   left                                               right, pools 10.77.0.1 and fec7::1
+ *   HDR, SK {IDi, AUTH, CP(CFG_REQUEST(ADDR6, ADDR)), SAi2, TSi, TSr}  -->
+ *                      <--  HDR, SK {IDr, AUTH, CP(CFG_REPLY(fec7::1, 10.77.0.1)), SAr2, TSi, TSr}
+ *   the kernel refuses fec7::1, without which there is no child; later it takes it
+ *   HDR, SK {SA, Ni, TSi(10.77.0.1, fec7::1), TSr}  -->
+ *                      <--  HDR, SK {SA, Nr, TSi(10.77.0.1, fec7::1), TSr}
+ */
+scenario('the kernel refuses one address of two: the next child gets it, on the IKE SA that is there', () => {
+  const up = { trap: false, start: true }
+  const world = pair(
+    roadWarrior({
+      vips: ['::', '0.0.0.0'],
+      pools: [v4Pool, v6Pool],
+      families: [6],
+      left: { child: { startAction: up, closeAction: up } },
+    }),
+  )
+  world.left.kernel.refuse({ kind: 'add-address', nth: 1, errno: 'ENOMEM' })
+  world.settle()
+  logged(world.left, 'installing virtual IP fec7::1 failed')
+  assert.deepEqual(vips(world).there, ['10.77.0.1'])
+  assert.deepEqual(onlySa(world.left).children, [])
+  world.wait(10)
+  world.settle()
+  sameSingleChild(world)
+  assert.equal(selectorsOf(world.left), '10.77.0.1/32 fec7::1/128 === fd00:2::/64')
+  assert.deepEqual(vips(world).there, ['10.77.0.1', 'fec7::1'])
+  terminate(world)
+  nothingLeaks(world)
+})
+
 scenario('the kernel does not say where the peer is: the address is installed all the same', () => {
   const world = pair(roadWarrior({ left: { settings: { installRoutes: false } } }))
   world.left.kernel.refuse({ kind: 'route-lookup', nth: 1, errno: 'ENOMEM' })

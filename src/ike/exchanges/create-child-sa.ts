@@ -37,6 +37,7 @@ import { errorIn, find } from '../notifies.ts'
 import { accepted, type SelectionRules, select, transformOf } from '../proposals.ts'
 import { createLater, isPutOff, noteOutcome } from '../put-off.ts'
 import { type Received, request, run, type Script } from '../script.ts'
+import { installRefused } from '../virtual-ips.ts'
 import { deleteChild } from './delete.ts'
 import * as followUps from './ike-followup-ke.ts'
 import { respond as respondToChildRekey } from './rekey-child-sa.ts'
@@ -56,6 +57,7 @@ const responseShape = shape({
 export function* initiate(sa: IkeSa, plan: ChildPlan): Script<void> {
   const { core } = sa
   const proposals = proposalsOf(plan.config)
+  yield* installRefused(sa)
   using spi = yield* reserve(sa, plan.config)
   const offered = draft(sa, plan, spi, false)
   using created = yield* exchange(sa, proposals, childRules(sa, false), offered.proposal, offered.selectors)
