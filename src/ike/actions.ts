@@ -171,8 +171,8 @@ export function expired(sa: IkeSa, child: ChildSa): void {
   follow(core, ended, 'child expired')
 }
 
-/** Whether nobody has asked for this child to go, and nothing has taken its place. */
-function isWanted(child: ChildSa): boolean {
+/** Whether a child is up, nobody has asked for it to go, its limit is not reached, and nothing has taken its place. */
+export function isWanted(child: ChildSa): boolean {
   return (child.state === 'INSTALLED' || child.state === 'REKEYING') && !child.leaving
 }
 

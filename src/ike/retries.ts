@@ -3,7 +3,7 @@
  * attempt. A child that is up, or a connection that is gone, ends it.
  */
 import type { ChildConfig, Connection } from '../config/connection.ts'
-import { mustStayUp, startAgain } from './actions.ts'
+import { isWanted, mustStayUp, startAgain } from './actions.ts'
 import { ChildPlan } from './child-plan.ts'
 import type { Core } from './core.ts'
 import type { Timer } from './timers.ts'
@@ -91,7 +91,7 @@ export class Retries {
       (sa) =>
         sa.state === 'ESTABLISHED' &&
         !sa.closing &&
-        [...sa.children.values()].some(({ name, state }) => name === config.name && isUpState(state)),
+        [...sa.children.values()].some((child) => child.name === config.name && isWanted(child)),
     )
   }
 }
@@ -100,10 +100,6 @@ export class Retries {
 export function pauseSeconds(attempts: number, draw: number): number {
   const seconds = Math.min(300, 10 * 2 ** Math.min(attempts, 10))
   return Math.round(seconds * (1 - draw / 4))
-}
-
-function isUpState(state: string): boolean {
-  return state === 'INSTALLED' || state === 'REKEYING'
 }
 
 function keyOf(connection: string, child: string): string {

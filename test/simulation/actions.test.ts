@@ -174,6 +174,28 @@ scenario('a child whose hard limit is reached is made anew by the initiator', ()
   sameSingleChild(world)
 })
 
+/**
+ * The child is of an IKE SA that the peer began, so that no other one is made on it at once, but looked after later:
+ *
+ *   rekey time      HDR, SK {N(REKEY_SA), SA, Ni, TSi, TSr}  -->  lost, as all that follows
+ *   hard limit      looked after: one that expired while it was being rekeyed is not up
+ *   no answer       a new IKE SA
+ */
+scenario('a child that expires while its rekeying gets no answer comes back', () => {
+  const kept = { dpdAction: start, closeAction: start, lifetimeSeconds: { rekey: 90, life: 100, rand: 0 } }
+  const world = established({ right: { child: kept, connection: { keyingTries: 0 } } })
+  world.wait(85)
+  world.net.partitioned = true
+  world.wait(30)
+  logged(world.right, "looking after CHILD_SA 'net' again")
+  logged(world.right, 'restarting CHILD_SA net')
+  world.wait(170)
+  logged(world.right, 'giving up after 5 retransmits')
+  world.net.partitioned = false
+  world.wait(60)
+  sameSingleChild(world)
+})
+
 scenario('a child with a trap waits for the next packet after its hard limit', () => {
   const lifetimeSeconds = { rekey: 0, life: 100, rand: 0 }
   const world = established({ child: { lifetimeSeconds }, left: { child: { startAction: trap, lifetimeSeconds } } })
