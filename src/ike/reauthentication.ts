@@ -15,8 +15,9 @@
  */
 import { NOTIFY } from '../wire/numbers.ts'
 import type { NPayload } from '../wire/payloads/index.ts'
-import { asymmetric, endedWith } from './actions.ts'
+import { asymmetric, endedWith, mustStayUp } from './actions.ts'
 import { ChildPlan } from './child-plan.ts'
+import { ExchangeTimeout } from './errors.ts'
 import { type ConnectOptions, connect } from './exchanges/connect.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { closeSa, createChild } from './initiation.ts'
@@ -73,16 +74,30 @@ export function remake(sa: IkeSa, { failed, ...options }: ConnectOptions & { fai
   sa.reauthenticating = true
   const plans = endedWith(sa).map(({ config }) => new ChildPlan(config))
   let left = Math.max(1, plans.length)
+  let alone = false
   const settled = (): void => {
     if (--left > 0) return
     // The peer may have rekeyed the old one in the meantime.
     const old = sa.latest
     old.reauthenticating = false
     if (old.destroyed) return
-    if (created.state === 'ESTABLISHED') closeSa(old)
+    // Without an answer on the new one nothing is known of the old one: what is dead is not closed but found out, so
+    // that dpd_action follows.
+    if (created.state === 'ESTABLISHED' && !alone) closeSa(old)
     else failed(old)
   }
-  for (const plan of plans) plan.listen({ up: settled, failed: settled })
+  for (const plan of plans) {
+    plan.listen({
+      up: settled,
+      failed: (_message, error) => {
+        if (error instanceof ExchangeTimeout) alone = true
+        // The old one goes with its child, and nothing else looks after that.
+        if (error !== undefined && mustStayUp(connection, plan.config))
+          core.retries.later(connection, plan.config, sa.remote.address)
+        settled()
+      },
+    })
+  }
   const [first, ...others] = plans
   const created = connect(core, connection, first, options)
   if (first === undefined) {

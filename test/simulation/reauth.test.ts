@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import type { Connection } from '../../src/config/connection.ts'
 import { subnet } from './connection.ts'
 import { carries, exchanges, logged, notLogged, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
-import { connectionOf, established, type PairOptions, pair } from './pair.ts'
+import { configure, connectionOf, established, type PairOptions, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
 import type { World } from './world.ts'
 
@@ -138,6 +138,62 @@ scenario('one that fails leaves the old IKE SA alone and is tried again', () => 
   logged(world.left, 'IKE_SA reauthentication failed, trying again in')
   sameSingleChild(world)
 })
+
+/**
+ *   IKE_SA_INIT, IKE_AUTH          -->  <--      the new one, without a child yet
+ *                                                right crashes, and has neither IKE SA any more
+ *   HDR, SK {SA, Ni, TSi, TSr}     -->           no answer
+ *
+ * The old one is not told to go: it would go without what dpd_action wants.
+ */
+for (const [way, oldToo] of [
+  ['the new IKE SA finds it out', false],
+  ['both find it out', true],
+] as const) {
+  scenario(`the peer crashes before the new IKE SA has a child, and ${way}`, () => {
+    const options: PairOptions = {
+      connection: { childless: 'force', dpdDelaySeconds: oldToo ? 30 : 0 },
+      left: { child: { dpdAction: { trap: false, start: true } } },
+    }
+    const world = established(options)
+    reauthenticate(world)
+    world.finishJobs()
+    world.deliver(3)
+    assert.equal(world.right.sas().length, 2)
+    world.right.restart()
+    configure(world, 'right', options)
+    world.wait(900)
+    sameSingleChild(world)
+  })
+}
+
+/**
+ *   IKE_SA_INIT, IKE_AUTH  -->  <--      the new one, and its child fails for good: one of the kernels refuses it
+ *   HDR, SK {D}            -->  <--      on the old one, whose child goes with it
+ *   HDR, SK {SA, Ni, TSi, TSr}  -->  <-- after a pause
+ */
+for (const [childless, side] of [
+  ['never', 'right'],
+  ['never', 'left'],
+  ['force', 'left'],
+] as const) {
+  scenario(
+    `a child to be kept up fails on the new IKE SA and comes back: ${side} refuses, childless = ${childless}`,
+    () => {
+      const up = { trap: false, start: true }
+      const world = established({
+        connection: { childless },
+        left: { child: { startAction: up, closeAction: up } },
+      })
+      world.host(side).kernel.refuse({ kind: 'install-sa', nth: 1, errno: 'ENOMEM' })
+      reauthenticate(world)
+      world.settle()
+      logged(world.left, 'failed to establish CHILD_SA, keeping IKE_SA')
+      world.wait(60)
+      sameSingleChild(world)
+    },
+  )
+}
 
 /**
  *   HDR, SK {IDi, AUTH, SAi2, TSi, TSr}  -->
