@@ -169,7 +169,10 @@ export class Requests {
     const { core } = this.#sa
     core.log('IKE', 1, `giving up after ${after}`, this.#sa)
     core.alert('retransmit-send-timeout', this.#sa)
-    this.#fail(outstanding, new ExchangeTimeout(outstanding.effect.exchange))
+    this.#end(outstanding)
+    outstanding.waiter.fail(new ExchangeTimeout(outstanding.effect.exchange))
+    // RFC 7296 §2.3: no answer moves no window. What waits goes with the IKE SA, unless that is not given up.
+    if (!this.#sa.destroyed && this.#sa.state !== 'DELETING') this.#sendWaiting()
   }
 
   /** A datagram that says it is a response. Nothing in it is authenticated yet. */

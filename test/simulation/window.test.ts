@@ -327,6 +327,29 @@ scenario('two commands for one child do not overlap', () => {
   closesClean(world)
 })
 
+/**
+ *   HDR, SK {SA, Ni, TSi, TSr}  2  -->      lost, again and again
+ *   HDR, SK {SA, Ni, TSi, TSr}  3  -->  <-- answered
+ *   HDR, SK {SA, Ni, TSi, TSr}  4           waits: the peer takes 2 and 3
+ */
+scenario('R7296-2.3-4: a request that is given up makes no room for the next: that is outside the window', () => {
+  const world = upWith(1, 2)
+  const { left } = world
+  initiate(left, 'more', 'third', 'fourth')
+  world.finishJobs()
+  assert.deepEqual(inFlight(world, left), ['request 2', 'request 3'])
+  world.lose()
+  world.deliver(2)
+  world.finishJobs()
+  world.net.partitioned = true
+  world.wait(400)
+  logged(left, 'giving up after 5 retransmits')
+  assert.deepEqual(left.sas(), [])
+  const asked = left.sent.map(({ label }) => idOf(label))
+  assert.equal(asked.includes('request 3'), true)
+  assert.equal(asked.includes('request 4'), false)
+})
+
 scenario('the peer answers none of several requests: the IKE SA is given up once', () => {
   const world = upWith(4, 4)
   initiate(world.left, 'more', 'third')
