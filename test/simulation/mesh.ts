@@ -136,8 +136,9 @@ export class Mesh {
         if (!host.slow) for (const job of host.jobs.slice(0, 4)) due.push(stepOf(host, () => host.complete(job)))
         if ((host.deadline ?? Number.POSITIVE_INFINITY) <= this.now) due.push(stepOf(host, () => host.wake()))
       }
-      for (const flight of this.net.flights.slice(0, 50))
-        if (this.#readyAt(flight) <= this.now) due.push(() => this.#arrive(flight))
+      // Those for a node that is stopped stay, however many there are, and must not hide the ones behind them.
+      const ready = this.net.flights.filter((flight) => this.#readyAt(flight) <= this.now)
+      for (const flight of ready.slice(0, 50)) due.push(() => this.#arrive(flight))
       if (due.length > 0) {
         const who = this.#draw.pick(due)()
         if (who !== undefined) this.onStep?.(who)
