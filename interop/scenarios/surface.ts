@@ -31,6 +31,6 @@ export const surface: readonly Scenario[] = [
   subcommands('vici/subcommands'),
   subcommands('vici/subcommands-6.1', 'strongswan-new'),
   subcommands('vici/subcommands-5.9', 'strongswan-old'),
-  scenario('kernel/esp', { expect: { kind: 'test-file', file: 'src/kernel/esp.test.ts' } }),
+  scenario('kernel/esp', { limitMs: 240_000, expect: { kind: 'test-file', file: 'src/kernel/esp.test.ts' } }),
   scenario('client/up-status-log-down', { expect: { kind: 'own-client' } }),
 ]
