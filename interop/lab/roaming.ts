@@ -59,6 +59,7 @@ function move(host: Host, peer: Host): Promise<string> {
   return host.shell.must(
     [
       'ip -6 address flush scope global',
+      'ip -6 address flush scope site',
       `ip address del ${host.place.outside.ipv4}/24 dev eth0`,
       `ip address add ${newAddress(host)}/24 dev eth0`,
       `ip route replace default via ${peer.place.outside.ipv4}`,
