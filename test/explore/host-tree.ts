@@ -129,7 +129,9 @@ export class HostTree {
     }
     const sent = [...standing.sent]
     const logs = host.logs.slice(logged)
-    const past = pastOf(parent, input.at, logs, sent)
+    // A command that has to wait its turn shows nowhere yet.
+    const told = input.kind === 'wish' ? `${pastOf(parent, input.at, logs, sent)} wish ${input.wish}` : undefined
+    const past = told ?? pastOf(parent, input.at, logs, sent)
     const signature = signatureOf(host, past, error)
     const taken = logs.some(({ message }) => message.startsWith('parsed '))
     const known = this.#nodes.get(signature)
