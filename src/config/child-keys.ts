@@ -94,7 +94,7 @@ export const childKeys: KeyTable<ChildDraft> = {
     default: 'tunnel',
   }),
   policies: field('policies', parseBool, bool('yes')),
-  policies_fwd_out: field('policiesFwdOut', parseBool, { ...bool('no'), support: 'kept' }),
+  policies_fwd_out: field('policiesFwdOut', parseBool, bool('no')),
   dpd_action: field('dpdAction', parseAction, action),
   start_action: field('startAction', parseAction, action),
   close_action: field('closeAction', parseAction, action),

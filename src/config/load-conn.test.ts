@@ -288,6 +288,13 @@ test('what is asked for and not done yet is named, what asks for nothing is not'
   assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, ['local.aaa_id', 'children.net.label'])
 })
 
+test('what is unique to Child SAs is refused where there are none', () => {
+  const shunt = (mode: string): string => errmsg(tree(`children { y { mode = ${mode}\n mark_in = %unique } }`))
+  assert.match(shunt('pass'), /%unique is for CHILD_SAs, mode = pass has none/)
+  assert.match(shunt('drop'), /mode = drop has none/)
+  assert.equal(shunt('tunnel'), 'accepted')
+})
+
 test('raw public keys are kept as SubjectPublicKeyInfo', () => {
   const { publicKey } = generateKeyPairSync('ed25519')
   const pem = new TextEncoder().encode(String(publicKey.export({ format: 'pem', type: 'spki' })))

@@ -174,6 +174,7 @@ function childConfig(name: string, draft: ChildDraft): ChildConfig {
   const { ahProposals, espProposals, localTs, remoteTs } = draft
   const dynamic = { kind: 'dynamic', protocol: 0, startPort: 0, endPort: 65535 } as const
   const none = { trap: false, start: false }
+  requireSharedMarks(draft)
   return {
     name,
     mode: draft.mode ?? 'tunnel',
@@ -219,6 +220,13 @@ function childConfig(name: string, draft: ChildDraft): ChildConfig {
     labelMode: draft.labelMode ?? 'system',
     perCpuSas: draft.perCpuSas ?? 'no',
   }
+}
+
+/** @throws ConfigError when a child without any Child SA asks for marks that are unique to them */
+function requireSharedMarks({ mode, markIn, markOut }: ChildDraft): void {
+  if (mode !== 'pass' && mode !== 'drop') return
+  const unique = [markIn, markOut].find((mark) => typeof mark?.value === 'string')
+  if (unique !== undefined) throw new ConfigError(`${unique.value} is for CHILD_SAs, mode = ${mode} has none`)
 }
 
 /** The reason behind a load-conn error, for the log; the message itself when there is none. */

@@ -87,20 +87,29 @@ table(parseMark, [
   ['', undefined],
   ['42', { value: 42, mask: 0xffffffff }],
   ['0x1ff/0xff', { value: 0xff, mask: 0xff }],
-  ['0xffffffff', { value: 0xffffffff, mask: 0xffffffff }],
+  ['0', { value: 0, mask: 0xffffffff }],
+  ['0xffffffff', { value: '%unique', mask: 0xffffffff }],
+  ['0xfffffffe/7', { value: '%unique-dir', mask: 7 }],
   ['%unique', { value: '%unique', mask: 0xffffffff }],
   ['%unique-dir/0xff', { value: '%unique-dir', mask: 255 }],
   ['%same', ConfigError],
   ['x', ConfigError],
 ])
 
-test('%same is for set_mark only', () => assert.deepEqual(parseMark('%same/7', true), { value: '%same', mask: 7 }))
+test('%same is for set_mark, and what is unique is not', () => {
+  assert.deepEqual(parseMark('%same/7', true), { value: '%same', mask: 7 })
+  assert.deepEqual(parseMark('0xffffffff', true), { value: '%same', mask: 0xffffffff })
+  assert.deepEqual(parseMark('0xfffffffe/0xff', true), { value: 0xfe, mask: 0xff })
+  assert.throws(() => parseMark('%unique', true), ConfigError)
+})
 
 table<number | string | undefined>(parseIfId, [
   ['0', undefined],
   ['7', 7],
   ['%unique', '%unique'],
   ['%Unique-Dir', '%unique-dir'],
+  ['0xffffffff', '%unique'],
+  ['0xfffffffe', '%unique-dir'],
   ['%same', ConfigError],
 ])
 

@@ -94,9 +94,14 @@ export function parseMark(text: string, same = false): ConfiguredMark | undefine
   const slash = text.indexOf('/')
   const first = (slash < 0 ? text : text.slice(0, slash)).toLowerCase()
   const mask = slash < 0 ? 0xffffffff : parseUint32(text.slice(slash + 1))
-  if (first === '%unique' || first === '%unique-dir' || (same && first === '%same')) return { value: first, mask }
+  if (same && first === '%same') return { value: first, mask }
+  if (same && first.startsWith('%unique')) throw new ConfigError(`'${text}': only mark_in and mark_out are unique`)
+  if (first === '%unique' || first === '%unique-dir') return { value: first, mask }
   if (first.startsWith('%')) throw new ConfigError(`'${text}' is no mark`)
-  return { value: (parseUint32(first) & mask) >>> 0, mask }
+  const number = parseUint32(first)
+  const word = uniqueWords.get(number)
+  if (same ? word === '%unique' : word !== undefined) return { value: same ? '%same' : (word ?? number), mask }
+  return { value: (number & mask) >>> 0, mask }
 }
 
 /** A number, `%unique` or `%unique-dir`; undefined for 0, which is none. */
@@ -104,8 +109,14 @@ export function parseIfId(text: string): UniqueValue | undefined {
   const lower = text.toLowerCase()
   if (lower === '%unique' || lower === '%unique-dir') return lower
   const number = parseUint32(text)
-  return number === 0 ? undefined : number
+  return number === 0 ? undefined : (uniqueWords.get(number) ?? number)
 }
+
+/** The numbers that stand for the words in charon. */
+const uniqueWords: ReadonlyMap<number, '%unique' | '%unique-dir'> = new Map([
+  [0xffff_ffff, '%unique'],
+  [0xffff_fffe, '%unique-dir'],
+])
 
 /** `none`=`clear`, `trap`=`route`, `start`=`restart`, joined by `|`. */
 export function parseAction(text: string): Action {

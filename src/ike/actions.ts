@@ -23,6 +23,7 @@ import type { ChildSa } from './child-sa.ts'
 import type { Core } from './core.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { closeChildSa, createChild, initiate } from './initiation.ts'
+import type { Marking } from './marks.ts'
 import type { Script } from './script.ts'
 
 export type Ending = 'no answer' | 'deleted by peer' | 'replaced' | 'child expired' | 'IKE_SA expired'
@@ -57,6 +58,8 @@ export interface Ended {
   readonly remote: string
   /** The IKE SA was the peer's, and we could not have begun it (CHARON 9.8). */
   readonly asymmetric: boolean
+  /** Of a child that was up. */
+  readonly marking?: Marking
 }
 
 /** The children of an IKE SA that are up or were being made: to be taken before the IKE SA is closed. */
@@ -65,21 +68,24 @@ export function endedWith(sa: IkeSa): Ended[] {
   // Whoever has been told to close the IKE SA does not want it back.
   if (connection === undefined || sa.closing) return []
   const configs = new Map<string, ChildConfig>()
+  const markings = new Map<string, Marking>()
   for (const child of sa.children.values()) {
-    if (isWanted(child)) configs.set(child.name, child.config)
+    if (!isWanted(child)) continue
+    configs.set(child.name, child.config)
+    markings.set(child.name, child.marking)
   }
   const planned = [...sa.activeTasks, ...sa.queuedTasks].map(({ child }) => child)
   for (const wanted of [...planned, ...[...sa.putOff].map(({ config }) => config.name)]) {
     const config = connection.children.find(({ name }) => name === wanted)
     if (config !== undefined && mustStayUp(connection, config)) configs.set(config.name, config)
   }
-  return [...configs.values()].flatMap((config) => endedChild(sa, config) ?? [])
+  return [...configs.values()].flatMap((config) => endedChild(sa, config, markings.get(config.name)) ?? [])
 }
 
-function endedChild(sa: IkeSa, config: ChildConfig): Ended | undefined {
+function endedChild(sa: IkeSa, config: ChildConfig, marking?: Marking): Ended | undefined {
   const { connection, remote } = sa
   if (connection === undefined) return undefined
-  return { connection, config, remote: remote.address, asymmetric: asymmetric(sa) }
+  return { connection, config, remote: remote.address, asymmetric: asymmetric(sa), ...(marking && { marking }) }
 }
 
 /** Whether only the peer can begin such an IKE SA: it gets an address from us, or authenticates by EAP. */

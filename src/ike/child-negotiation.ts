@@ -29,6 +29,7 @@ import { settleFirstChild } from './first-child.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { idleSince, watchInactivity } from './inactivity.ts'
 import { ipcompSupported, mayCompress, peerCpi } from './ipcomp.ts'
+import type { Marking } from './marks.ts'
 import { errorIn, has, notify } from './notifies.ts'
 import { accepted, childSuiteOf, proposalOf, type Selected } from './proposals.ts'
 import { type ReservedSpi, reserveSpi } from './reserved-spi.ts'
@@ -175,6 +176,7 @@ export function* conclude(
     seed,
     initiator: true,
     ...(draft.plan.sequence !== undefined && { sequence: draft.plan.sequence }),
+    ...(draft.plan.kept && { kept: draft.plan.kept }),
     deferOutbound: redundant,
   })
   if (sa.deletedUnseen.has(child.spiOut)) {
@@ -258,6 +260,8 @@ interface Establishment {
   readonly old?: ChildSa
   /** Of the acquire that wants it. */
   readonly sequence?: number
+  /** What one in another IKE SA has, in whose place it comes. */
+  readonly kept?: Marking
 }
 
 /** Derives the keys, installs states and policies, and makes the child the IKE SA's own. */
@@ -274,12 +278,13 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   const { localTs, remoteTs } = agreement
   // The child of a trap shares its reqid when it has its selectors. One that was narrowed has policies of its own, and
   // they must agree with those of every other child with these selectors.
+  const marking = old?.marking ?? core.uniqueNumbers.marking(config, sa.interfaceIds, options.kept)
   const reqid =
     old === undefined
-      ? core.reqids.acquire(reqidKey(localTs, remoteTs, config), config.reqid)
+      ? core.reqids.acquire(reqidKey(localTs, remoteTs, marking), config.reqid)
       : core.reqids.share(old.reqid)
   const spiOut = new DataView(agreement.selected.spi.slice().buffer).getUint32(0)
-  const child = new ChildSa({ uniqueId, config, owner: sa, reqid, spiIn: spi.spi, spiOut, agreement })
+  const child = new ChildSa({ uniqueId, config, owner: sa, reqid, spiIn: spi.spi, spiOut, agreement, marking })
   using undo = new DisposableStack()
   undo.defer(() => {
     child.uninstall(core, sa)

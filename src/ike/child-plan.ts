@@ -4,6 +4,7 @@ import type { KernelSelector } from '../kernel/operations.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { IkeSa } from './ike-sa.ts'
+import type { Marking } from './marks.ts'
 
 export interface PlanListener {
   /** An IKE SA starts to work on it; called before anything else happens there. */
@@ -25,6 +26,7 @@ interface PlanOptions {
   readonly sequence?: number
   readonly selectors?: Selectors
   readonly budget?: { left: number }
+  readonly kept?: Marking
 }
 
 /** Child SAs for the selectors of one child: more than that is no policy. */
@@ -40,6 +42,8 @@ export class ChildPlan {
   readonly selectors: Selectors | undefined
   /** How many more Child SAs may come of the selectors. */
   readonly budget: { left: number }
+  /** What the child in another IKE SA has, in whose place it comes: reauthentication keeps marks, not interface ids. */
+  readonly kept: Marking | undefined
   /** The reqid of the trap that wants it. */
   readonly reqid: number | undefined
   readonly #listeners = new Set<PlanListener>()
@@ -51,6 +55,7 @@ export class ChildPlan {
     this.reqid = options.reqid
     this.sequence = options.sequence
     this.selectors = options.selectors
+    this.kept = options.kept
     this.budget = options.budget ?? { left: mostParts }
   }
 

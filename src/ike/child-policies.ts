@@ -1,19 +1,23 @@
 /** The policies and routes of a Child SA or a trap, and what ties them to states: reqids, marks and interface ids. */
 import { isDeepStrictEqual } from 'node:util'
 import type { ChildConfig } from '../config/connection.ts'
-import type { KernelPolicy, KernelRoute, Mark, PolicyDirection, SaProtocol } from '../kernel/operations.ts'
+import type { KernelPolicy, KernelRoute, PolicyDirection, SaProtocol } from '../kernel/operations.ts'
 import { familyOf } from '../wire/address.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
 import type { ChildAgreement } from './child-sa.ts'
 import type { Core } from './core.ts'
+import type { Marking } from './marks.ts'
 import { kernel, type Script } from './script.ts'
-import { enclosingSubnet, kernelSelector, pairs, policyPriority } from './selectors.ts'
+import { enclosingSubnet, kernelSelector, pairs, policyPriority, type SelectorPair } from './selectors.ts'
 
-/** The text that decides whether two Child SAs share a reqid. */
+/**
+ * The text that decides whether two Child SAs share a reqid.
+ * @param marking what they carry, or are configured to carry
+ */
 export function reqidKey(
   localTs: readonly AddressSelector[],
   remoteTs: readonly AddressSelector[],
-  config: ChildConfig,
+  { markIn, markOut, ifIdIn, ifIdOut }: Marking | ChildConfig,
 ): string {
   const side = (list: readonly AddressSelector[]) =>
     list
@@ -22,62 +26,64 @@ export function reqidKey(
           `${s.protocol}/${s.startPort}-${s.endPort}/${Buffer.from(s.start).toString('hex')}-${Buffer.from(s.end).toString('hex')}`,
       )
       .join(',')
-  return [
-    side(localTs),
-    side(remoteTs),
-    JSON.stringify([config.markIn, config.markOut, config.ifIdIn, config.ifIdOut]),
-  ].join('|')
+  return [side(localTs), side(remoteTs), JSON.stringify([markIn, markOut, ifIdIn, ifIdOut])].join('|')
 }
 
-/** The policies of a Child SA or a trap: out, in, and fwd in tunnel mode, for every pair of selectors. */
+/**
+ * The policies of a Child SA or a trap: out, in, and fwd in tunnel mode, for every pair of selectors. With
+ * policies_fwd_out there is one more for what is forwarded into the tunnel: it only lets pass, past a policy that drops.
+ */
 export function policiesOf(
   local: string,
   remote: string,
   child: {
     readonly config: ChildConfig
     readonly agreement: Pick<ChildAgreement, 'mode' | 'localTs' | 'remoteTs' | 'ipcomp'>
+    readonly marking: Marking
   },
   reqid: number,
   trap: boolean,
   protocol: SaProtocol = 'ESP',
 ): KernelPolicy[] {
-  const { config, agreement } = child
+  const { config, agreement, marking } = child
   const { mode } = agreement
-  const policy = (
-    direction: PolicyDirection,
-    ours: AddressSelector,
-    theirs: AddressSelector,
-    proto: number,
-  ): KernelPolicy => {
-    const out = direction === 'out'
-    const [from, to] = out ? [ours, theirs] : [theirs, ours]
-    const selector = kernelSelector(from, to, proto, config.interface)
-    const mark = plainMark(out ? config.markOut : config.markIn)
-    const ifId = plainNumber(out ? config.ifIdOut : config.ifIdIn)
+  const policy = (direction: PolicyDirection, leaving: boolean, protect: boolean, pair: SelectorPair): KernelPolicy => {
+    const [from, to] = leaving ? [pair.local, pair.remote] : [pair.remote, pair.local]
+    const selector = kernelSelector(from, to, pair.protocol, leaving ? config.interface : undefined)
+    const mark = leaving ? marking.markOut : marking.markIn
+    const ifId = leaving ? marking.ifIdOut : marking.ifIdIn
+    const template = {
+      protocol,
+      mode,
+      reqid,
+      source: leaving ? local : remote,
+      destination: leaving ? remote : local,
+      ...(agreement.ipcomp && { ipcomp: true as const }),
+    }
     return {
       direction,
       selector,
-      action: 'protect',
-      priority: policyPriority(selector, 'protect', config, trap),
+      action: protect ? 'protect' : 'pass',
+      priority: policyPriority(selector, 'protect', config, trap || !protect),
       ...(config.icmp && { icmpErrors: true }),
-      templates: [
-        {
-          protocol,
-          mode,
-          reqid,
-          source: out ? local : remote,
-          destination: out ? remote : local,
-          ...(agreement.ipcomp && { ipcomp: true }),
-        },
-      ],
+      templates: protect ? [template] : [],
       ...(mark && { mark }),
       ...(ifId !== undefined && { ifId }),
     }
   }
-  const directions: PolicyDirection[] = mode === 'transport' ? ['out', 'in'] : ['out', 'in', 'fwd']
-  return pairs(agreement.localTs, agreement.remoteTs).flatMap((pair) =>
-    directions.map((direction) => policy(direction, pair.local, pair.remote, pair.protocol)),
-  )
+  return pairs(agreement.localTs, agreement.remoteTs).flatMap((pair) => {
+    const both = [policy('out', true, true, pair), policy('in', false, true, pair)]
+    if (mode === 'transport') return both
+    const forwarded = policy('fwd', false, true, pair)
+    return unique([...both, forwarded, ...(config.policiesFwdOut ? [policy('fwd', true, false, pair)] : [])])
+  })
+}
+
+/** The kernel has one policy for a direction, selectors, a mark and an interface id: the first of the list. */
+export function unique(policies: readonly KernelPolicy[]): KernelPolicy[] {
+  const same = (a: KernelPolicy, b: KernelPolicy): boolean =>
+    samePolicy(a, b) && a.ifId === b.ifId && isDeepStrictEqual(a.mark, b.mark)
+  return policies.filter((policy, i) => policies.findIndex((other) => same(policy, other)) === i)
 }
 
 /** Routes to the remote subnets by the way to the peer, where a local address lies inside the local selectors. */
@@ -116,14 +122,4 @@ export function* routesFor(
 /** Whether the kernel takes one for the other: same direction and selectors. */
 export function samePolicy(a: KernelPolicy, b: KernelPolicy): boolean {
   return a.direction === b.direction && isDeepStrictEqual(a.selector, b.selector)
-}
-
-/** The mark of the kernel objects; unique ones are drawn when they are supported, "same" needs no mark of its own. */
-export function plainMark(mark: ChildConfig['markIn']): Mark | undefined {
-  return typeof mark?.value === 'number' && mark.value !== 0 ? { value: mark.value, mask: mark.mask } : undefined
-}
-
-/** An interface id of the configuration, where it is a number. */
-export function plainNumber(value: ChildConfig['ifIdIn']): number | undefined {
-  return typeof value === 'number' && value !== 0 ? value : undefined
 }

@@ -12,6 +12,7 @@ import type { Core } from './core.ts'
 import type { IkeSa } from './ike-sa.ts'
 import type { IpcompAgreement } from './ipcomp.ts'
 import type { Use } from './last-use.ts'
+import type { Marking } from './marks.ts'
 import type { ChildSuite, Selected } from './proposals.ts'
 import { readdressed } from './relocation.ts'
 import { kernel, type Script } from './script.ts'
@@ -38,6 +39,8 @@ export class ChildSa {
   readonly spiIn: number
   readonly spiOut: number
   readonly protocol: SaProtocol
+  /** Rekeying keeps it. */
+  readonly marking: Marking
   agreement: ChildAgreement
   state: ChildSaState = 'CREATED'
   /** Our own request to delete it is on its way. */
@@ -80,6 +83,7 @@ export class ChildSa {
     spiIn: number
     spiOut: number
     agreement: ChildAgreement
+    marking: Marking
   }) {
     this.owner = options.owner
     this.uniqueId = options.uniqueId
@@ -88,6 +92,7 @@ export class ChildSa {
     this.spiIn = options.spiIn
     this.spiOut = options.spiOut
     this.agreement = options.agreement
+    this.marking = options.marking
     this.protocol = options.agreement.suite.protocol
   }
 
@@ -154,7 +159,7 @@ export class ChildSa {
 
   *#installRoutes(sa: IkeSa): Script<void> {
     const { settings, policies } = sa.core
-    if (!settings.installRoutes || this.agreement.mode !== 'tunnel' || this.config.ifIdOut !== undefined) return
+    if (!settings.installRoutes || this.agreement.mode !== 'tunnel' || this.marking.ifIdOut !== undefined) return
     for (const route of yield* routesFor(sa.core, sa.local.address, sa.remote.address, this.agreement)) {
       this.#routes.push(route)
       const operation = policies.addRoute(route, this)

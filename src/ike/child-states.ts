@@ -5,11 +5,11 @@ import type { Secret } from '../crypto/secret.ts'
 import type { KernelSa, KernelSelector, SaCrypto, SaId, SaLimits } from '../kernel/operations.ts'
 import type { Path } from '../wire/endpoint.ts'
 import { INTEG } from '../wire/numbers.ts'
-import { plainMark, plainNumber } from './child-policies.ts'
 import type { ChildAgreement, ChildSa } from './child-sa.ts'
 import type { Core } from './core.ts'
 import { Defect } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
+import { outputMark } from './marks.ts'
 import type { ChildSuite } from './proposals.ts'
 import { kernelSelector, pairs } from './selectors.ts'
 
@@ -50,7 +50,7 @@ export function kernelSas(
   { local, remote }: Path,
   sequence?: number,
 ): { in: KernelSa; out: KernelSa } {
-  const { config, agreement, reqid, protocol } = child
+  const { config, agreement, reqid, protocol, marking } = child
   const { suite, mode, ipcomp } = agreement
   const encapsulated = sa.udpEncapsulation
   const common = {
@@ -69,12 +69,10 @@ export function kernelSas(
     const selector = mode === 'transport' ? stateSelector(agreement, direction) : undefined
     return selector && { selector }
   }
-  const ifIdIn = plainNumber(config.ifIdIn)
-  const ifIdOut = plainNumber(config.ifIdOut)
-  const markIn = config.markInSa ? plainMark(config.markIn) : undefined
-  const markOut = plainMark(config.markOut)
-  const setMarkIn = plainMark(config.setMarkIn)
-  const setMarkOut = plainMark(config.setMarkOut)
+  const { ifIdIn, ifIdOut, markOut } = marking
+  const markIn = config.markInSa ? marking.markIn : undefined
+  const setMarkIn = outputMark(config.setMarkIn, marking.markIn)
+  const setMarkOut = outputMark(config.setMarkOut, marking.markOut)
   return {
     in: {
       ...common,

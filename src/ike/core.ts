@@ -14,6 +14,7 @@ import { type Credentials, noCredentials } from './credentials.ts'
 import { Defect } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
 import type { Job } from './job.ts'
+import { UniqueNumbers } from './marks.ts'
 import { NameServers } from './name-servers.ts'
 import type { AlertKind, Event, LogEntry, LogGroup, Output } from './output.ts'
 import { Policies } from './policies.ts'
@@ -62,6 +63,7 @@ export class Core {
   readonly admission: Admission
   readonly policies: Policies
   readonly reqids: Reqids
+  readonly uniqueNumbers: UniqueNumbers = new UniqueNumbers()
   readonly pools: Pools
   readonly nameServers: NameServers
   readonly traps: Traps

@@ -14,6 +14,7 @@ import { ikeDelete } from './exchanges/delete.ts'
 import { noSync, type SyncSupport } from './exchanges/message-id-sync.ts'
 import { sendOnSuccessor } from './exchanges/rekey-child-sa.ts'
 import { watch } from './liveness.ts'
+import type { InterfaceIds } from './marks.ts'
 import type { Mobike } from './mobike.ts'
 import { type NatState, noNat } from './nat.ts'
 import type { Selected } from './proposals.ts'
@@ -70,6 +71,8 @@ export class IkeSa {
   #connection: Connection | undefined
   /** As responder: connections that fit by address, until IKE_AUTH has chosen. */
   candidates: readonly Connection[] = []
+  /** Of children without any of their own. */
+  interfaceIds: InterfaceIds = {}
   localId: Identity | undefined
   remoteId: Identity | undefined
   selected: Selected | undefined
@@ -189,6 +192,7 @@ export class IkeSa {
 
   set connection(connection: Connection | undefined) {
     this.core.sas.connected(this, this.#connection, connection)
+    if (connection !== this.#connection) this.interfaceIds = this.core.uniqueNumbers.interfaceIds(connection ?? {})
     this.#connection = connection
   }
 
@@ -437,6 +441,7 @@ export class IkeSa {
     this.remote = old.remote
     this.nat = old.nat
     this.mobike = old.mobike
+    this.interfaceIds = old.interfaceIds
     for (const [id, child] of old.children) this.children.set(id, child)
     old.children.clear()
     passAddresses(old, this)

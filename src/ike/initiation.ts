@@ -9,6 +9,7 @@ import { connect } from './exchanges/connect.ts'
 import * as createChildSa from './exchanges/create-child-sa.ts'
 import { closeChild, closeIkeSa } from './exchanges/delete.ts'
 import type { IkeSa } from './ike-sa.ts'
+import { isUnique } from './marks.ts'
 
 /**
  * Starts to bring up `plan`'s child; the plan's listeners hear how it ends. Returns the IKE SA that works on it.
@@ -28,7 +29,8 @@ export function initiate(core: Core, connection: Connection, plan: ChildPlan, re
       child.name === config.name &&
       (child.state === 'INSTALLED' || child.state === 'REKEYING') &&
       !child.leaving &&
-      serves(child, plan),
+      serves(child, plan) &&
+      !(isUnique(config) && plan.packet === undefined),
   )
   const queued = [...sa.activeTasks, ...sa.queuedTasks].some((task) => task.child === config.name)
   if (existing !== undefined || queued) {

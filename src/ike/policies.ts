@@ -26,7 +26,7 @@ export class Policies {
     const users = this.#policies.get(key) ?? []
     const before = users[0]
     users.push({ owner, value: policy })
-    users.sort((a, b) => a.value.priority - b.value.priority) // stable: the first of equals stays in force
+    users.sort(byRank) // stable: the first of equals stays in force
     this.#policies.set(key, users)
     const now = users[0]
     if (before === undefined) return { kind: 'install-policy', policy, replace: false }
@@ -93,6 +93,11 @@ export class Policies {
   get size(): number {
     return this.#policies.size + this.#routes.size
   }
+}
+
+/** By priority; of two with the same, the one that protects before the one that lets pass. */
+function byRank({ value: a }: Wanted<KernelPolicy>, { value: b }: Wanted<KernelPolicy>): number {
+  return a.priority - b.priority || Number(b.action === 'protect') - Number(a.action === 'protect')
 }
 
 function keyOf(policy: PolicyKey): PolicyKey {

@@ -72,7 +72,7 @@ export function remake(sa: IkeSa, { failed, ...options }: ConnectOptions & { fai
   const { core, connection } = sa
   if (connection === undefined) return
   sa.reauthenticating = true
-  const plans = endedWith(sa).map(({ config }) => new ChildPlan(config))
+  const plans = endedWith(sa).map(({ config, marking }) => new ChildPlan(config, { ...(marking && { kept: marking }) }))
   let left = Math.max(1, plans.length)
   let alone = false
   const settled = (): void => {

@@ -62,11 +62,16 @@ function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0
 }
 
+/** What one policy is for. */
+export interface SelectorPair {
+  readonly local: AddressSelector
+  readonly remote: AddressSelector
+  /** 0 is any. */
+  readonly protocol: number
+}
+
 /** Pairs of a local and a remote selector that can be one policy: same family, protocols that agree. */
-export function pairs(
-  local: readonly AddressSelector[],
-  remote: readonly AddressSelector[],
-): { local: AddressSelector; remote: AddressSelector; protocol: number }[] {
+export function pairs(local: readonly AddressSelector[], remote: readonly AddressSelector[]): SelectorPair[] {
   return local.flatMap((ours) =>
     remote.flatMap((theirs) => {
       if (ours.family !== theirs.family) return []

@@ -1,10 +1,11 @@
 /** Traps and shunts: policies without an SA. A packet that meets a trap makes the kernel ask for the SA. */
 import type { ChildConfig, Connection } from '../config/connection.ts'
-import type { KernelPolicy, KernelRoute } from '../kernel/operations.ts'
+import type { KernelPolicy, KernelRoute, PolicyDirection } from '../kernel/operations.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
-import { policiesOf, reqidKey, routesFor } from './child-policies.ts'
+import { policiesOf, reqidKey, routesFor, unique } from './child-policies.ts'
 import type { Core } from './core.ts'
 import { LocalFailure } from './errors.ts'
+import { shuntMarking } from './marks.ts'
 import { kernel, run, type Script } from './script.ts'
 import { kernelSelector, pairs, policyPriority, resolveSelectors } from './selectors.ts'
 import type { PolicyView } from './view.ts'
@@ -17,6 +18,8 @@ export interface Trap {
   readonly localTs: readonly AddressSelector[]
   readonly remoteTs: readonly AddressSelector[]
   readonly policies: readonly KernelPolicy[]
+  /** Routes go with it. */
+  readonly routed: boolean
   readonly routes: KernelRoute[]
   readonly remote: string
 }
@@ -62,7 +65,7 @@ export class Traps {
         if (operation?.kind === 'install-policy') yield* kernel(operation)
         stay()
       }
-      if (trap.reqid !== undefined && core.settings.installRoutes && config.mode === 'tunnel') {
+      if (trap.routed && core.settings.installRoutes && config.mode === 'tunnel') {
         const local = yield* sourceFor(connection, trap.remote)
         if (local === undefined) return
         const routes = yield* routesFor(core, local, trap.remote, trap)
@@ -113,25 +116,27 @@ export class Traps {
     const remote = yield* remoteOf(connection)
     if (remote === undefined && !shunt) throw new LocalFailure('installing trap failed, remote address unknown')
     const local = remote === undefined ? undefined : yield* sourceFor(connection, remote)
+    const common = { connection, config, remote: remote ?? '', routes: [] }
     const hosts = (address: string | undefined) => (address === undefined ? [] : [address])
     const localTs = resolveSelectors(config.localTs, hosts(local))
     const remoteTs = resolveSelectors(config.remoteTs, hosts(remote))
     if (shunt) {
       const policies = shuntPolicies(config, localTs, remoteTs)
-      return { connection, config, reqid: undefined, localTs, remoteTs, policies, routes: [], remote: remote ?? '' }
+      return { ...common, reqid: undefined, localTs, remoteTs, policies, routed: false }
     }
-    const reqid = core.reqids.acquire(reqidKey(localTs, remoteTs, config), config.reqid)
+    const marking = core.uniqueNumbers.marking(config, connection)
+    const reqid = core.reqids.acquire(reqidKey(localTs, remoteTs, marking), config.reqid)
     const mode = config.mode === 'transport' ? ('transport' as const) : ('tunnel' as const)
     const protocol = config.ahProposals.length > 0 ? 'AH' : 'ESP'
     const policies = policiesOf(
       local ?? '',
       remote ?? '',
-      { config, agreement: { mode, localTs, remoteTs } },
+      { config, agreement: { mode, localTs, remoteTs }, marking },
       reqid,
       true,
       protocol,
     )
-    return { connection, config, reqid, localTs, remoteTs, policies, routes: [], remote: remote ?? '' }
+    return { ...common, reqid, localTs, remoteTs, policies, routed: marking.ifIdOut === undefined }
   }
 }
 
@@ -171,11 +176,16 @@ function shuntPolicies(
   remoteTs: readonly AddressSelector[],
 ): KernelPolicy[] {
   const action = config.mode === 'pass' ? ('pass' as const) : ('drop' as const)
-  return pairs(localTs, remoteTs).flatMap(({ local, remote, protocol }) =>
-    (['out', 'in', 'fwd'] as const).map((direction) => {
-      const [from, to] = direction === 'out' ? [local, remote] : [remote, local]
+  const { markIn, markOut } = shuntMarking(config)
+  return pairs(localTs, remoteTs).flatMap(({ local, remote, protocol }) => {
+    const policy = (direction: PolicyDirection, leaving: boolean): KernelPolicy => {
+      const [from, to] = leaving ? [local, remote] : [remote, local]
       const selector = kernelSelector(from, to, protocol, config.interface)
-      return { direction, selector, action, priority: policyPriority(selector, action, config, false), templates: [] }
-    }),
-  )
+      const priority = policyPriority(selector, action, config, false)
+      const mark = leaving ? markOut : markIn
+      return { direction, selector, action, priority, templates: [], ...(mark && { mark }) }
+    }
+    const forwarded = config.policiesFwdOut ? [policy('fwd', true)] : []
+    return unique([policy('out', true), policy('in', false), policy('fwd', false), ...forwarded])
+  })
 }

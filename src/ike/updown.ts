@@ -46,7 +46,7 @@ function about(sa: IkeSa, child: ChildSa): Record<string, string> {
   const [shown] = view.children
   const id = (identity: typeof sa.localId) => (identity === undefined ? '%any' : formatIdentity(identity))
   const mark = (value: { value: number; mask: number } | undefined) =>
-    value && `${value.value}/0x${value.mask.toString(16).padStart(8, '0')}`
+    value && value.value !== 0 ? `${value.value}/0x${value.mask.toString(16).padStart(8, '0')}` : undefined
   return present({
     PLUTO_VERSION: '1.1',
     PLUTO_CONNECTION: child.name,

@@ -38,6 +38,7 @@ export function ikeSaView(
     natRemote: nat.remote,
     natFake: nat.fake,
     natAny: nat.local || nat.remote || nat.fake,
+    ...sa.interfaceIds,
     ...(sa.selected && { proposal: proposalView(sa.selected) }),
     ppk: sa.ppk === 'used',
     ...(established && sa.establishedAtMs !== undefined && { established: seconds(core.now - sa.establishedAtMs) }),
@@ -54,7 +55,7 @@ export function ikeSaView(
 
 export function childSaView(sa: IkeSa, child: ChildSa, usage: ChildUsage | undefined): ChildSaView {
   const { core } = sa
-  const { agreement, config } = child
+  const { agreement } = child
   const until = (at: number | undefined) => (at === undefined ? undefined : seconds(at - core.now))
   const ago = (side: SaUsage | undefined) =>
     side?.lastUsedMs === undefined ? undefined : Math.max(0, seconds(core.now - side.lastUsedMs))
@@ -62,12 +63,6 @@ export function childSaView(sa: IkeSa, child: ChildSa, usage: ChildUsage | undef
   const lifeTime = until(child.lifetime.expireAtMs)
   const useIn = ago(usage?.in)
   const useOut = ago(usage?.out)
-  const mark = (configured: typeof config.markIn) =>
-    typeof configured?.value === 'number' && configured.value !== 0
-      ? { value: configured.value, mask: configured.mask }
-      : undefined
-  const markIn = mark(config.markIn)
-  const markOut = mark(config.markOut)
   return {
     name: child.name,
     uniqueId: child.uniqueId,
@@ -79,10 +74,7 @@ export function childSaView(sa: IkeSa, child: ChildSa, usage: ChildUsage | undef
     spiIn: child.spiIn,
     spiOut: child.spiOut,
     ...child.agreement.ipcomp,
-    ...(markIn && { markIn }),
-    ...(markOut && { markOut }),
-    ...(typeof config.ifIdIn === 'number' && config.ifIdIn > 0 && { ifIdIn: config.ifIdIn }),
-    ...(typeof config.ifIdOut === 'number' && config.ifIdOut > 0 && { ifIdOut: config.ifIdOut }),
+    ...child.marking,
     perCpuSas: false,
     proposal: childProposalView(child),
     bytesIn: usage?.in?.bytes ?? 0n,

@@ -183,7 +183,7 @@ function algorithm(name: string, type: number, view: AlgorithmView | undefined):
 
 /** Left out when the value is zero; the mask when it is whole. */
 function mark(direction: 'in' | 'out', found: Mark | undefined): Tree {
-  if (found === undefined || found.value === 0) return []
+  if (found === undefined) return []
   const mask = found.mask === 0xffffffff ? [] : [value(`mark-mask-${direction}`, hex(found.mask, 8))]
   return [value(`mark-${direction}`, hex(found.value, 8)), ...mask]
 }

@@ -1,7 +1,7 @@
 /** What a child's configuration asks of its states: padding for traffic flow confidentiality, and a shorter ICV. */
 import assert from 'node:assert/strict'
 import { ENCR, INTEG } from '../../src/wire/numbers.ts'
-import { encr, espProposal, integ } from './connection.ts'
+import { child, encr, espProposal, integ, subnet } from './connection.ts'
 import { carries, installed, saidToPeer, sameSingleChild } from './expect.ts'
 import type { Host } from './host.ts'
 import { established, pair } from './pair.ts'
@@ -90,6 +90,65 @@ scenario('icmp: ICMP errors about what the tunnel carries fit its policies and i
   ]
   assert.deepEqual(marks(world.left).toSorted(), ['in true', 'out no', true, true, true])
   assert.deepEqual(marks(world.right).toSorted(), ['in no', 'out no', undefined, undefined, undefined])
+})
+
+/** `direction source destination action priority` of the policies of a host. */
+function policies(host: Host): string[] {
+  return host.kernel.policies
+    .map(({ direction, selector: { source, destination }, action, priority }) =>
+      [direction, source.address, destination.address, action, priority].join(' '),
+    )
+    .sort()
+}
+
+scenario('policies_fwd_out lets what is forwarded into the tunnel pass a policy that drops', () => {
+  const world = established({ left: { child: { policiesFwdOut: true } } })
+  assert.deepEqual(policies(world.left), [
+    'fwd 10.1.0.0 10.2.0.0 pass 383616',
+    'fwd 10.2.0.0 10.1.0.0 protect 383615',
+    'in 10.2.0.0 10.1.0.0 protect 383615',
+    'out 10.1.0.0 10.2.0.0 protect 383615',
+  ])
+  rekey(world.left, 'child')
+  world.wait(6)
+  assert.equal(policies(world.left).length, 4)
+  stillWorks(world, world.left)
+  world.left.command({ kind: 'shutdown' })
+  world.settle()
+  assert.deepEqual(policies(world.left), [])
+})
+
+scenario('policies_fwd_out in transport mode: nothing is forwarded', () => {
+  const world = established({ mode: 'transport', child: { policiesFwdOut: true } })
+  assert.equal(policies(world.left).length, 2)
+})
+
+scenario('where two tunnels mirror each other, the policy that protects goes before the one that lets pass', () => {
+  const mirror = child({
+    name: 'mirror',
+    localTs: [subnet('10.2.0.0/16')],
+    remoteTs: [subnet('10.1.0.0/16')],
+    priority: 7,
+    startAction: { trap: true, start: false },
+  })
+  for (const reversed of [false, true]) {
+    const net = child({
+      localTs: [subnet('10.1.0.0/16')],
+      remoteTs: [subnet('10.2.0.0/16')],
+      priority: 7,
+      policiesFwdOut: true,
+      startAction: { trap: true, start: false },
+    })
+    const world = pair({ left: { connection: { children: reversed ? [mirror, net] : [net, mirror] } } })
+    const forwarded = policies(world.left).filter((text) => text.startsWith('fwd'))
+    assert.deepEqual(forwarded, ['fwd 10.1.0.0 10.2.0.0 protect 7', 'fwd 10.2.0.0 10.1.0.0 protect 7'])
+  }
+})
+
+scenario('interface: only what leaves by it meets the policies', () => {
+  const world = established({ left: { child: { interface: 'eth0' } } })
+  const interfaces = world.left.kernel.policies.map(({ direction, selector }) => [direction, selector.interface])
+  assert.deepEqual(Object.fromEntries(interfaces), { out: 'eth0', in: undefined, fwd: undefined })
 })
 
 scenario('dscp: IKE packets of the connection say it, before it is known they do not', () => {

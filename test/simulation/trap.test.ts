@@ -128,6 +128,17 @@ scenario('pass and drop policies', () => {
   nothingLeaks(world)
 })
 
+scenario('a drop policy is for packets with its mark', () => {
+  const shunt = { mode: 'drop', markOut: { value: 3, mask: 0xff }, policiesFwdOut: true } as const
+  const world = pair({ left: { child: { ...shunt, startAction: { trap: true, start: false } } } })
+  assert.equal(carries(world, world.left, { mark: 3 }), 'XfrmOutPolBlock')
+  assert.equal(carries(world, world.left), 'plain')
+  assert.equal(world.left.kernel.policies.filter(({ direction }) => direction === 'fwd').length, 2)
+  world.left.command({ kind: 'shutdown' })
+  world.settle()
+  nothingLeaks(world)
+})
+
 for (const command of [
   { kind: 'uninstall', child: 'net' },
   { kind: 'unload-connection', name: 'lab' },
