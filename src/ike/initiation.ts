@@ -141,6 +141,12 @@ export function closeChildSa(
   ended: (success: boolean) => void,
   why: 'wanted' | 'expired' = 'wanted',
 ): void {
+  if (child.state === 'DELETED') {
+    // Replaced and deleted on both sides; it was kept for packets that are late, and nobody wants them any more.
+    sa.core.log('IKE', 1, `CHILD_SA ${child.name}{${child.uniqueId}} closed`, sa)
+    sa.removeChild(child)
+    return ended(true)
+  }
   child.leaving = true
   // The kernel has removed what expired: it is no tunnel any more, however long the queue is.
   if (why === 'expired' && child.state === 'INSTALLED') child.state = 'DELETING'

@@ -24,6 +24,28 @@ function noStates(world: World): void {
   }
 }
 
+/**
+ *    |== CREATE_CHILD_SA, INFORMATIONAL [ D(ESP) ] ==>|   the old one stays for packets that are late
+ *    |-- INFORMATIONAL request [ D(ESP) ] ----------->|   the new one
+ *    |<----------- INFORMATIONAL response [ D(ESP) ] -|
+ */
+scenario('a child is deleted just after it was rekeyed, and nothing is left of the old one either', () => {
+  const world = established()
+  world.left.command({ kind: 'rekey', select: { child: 'net' }, reauth: false })
+  world.settle()
+  const states = onlySa(world.left).children.map(({ state }) => state)
+  assert.deepEqual(states.toSorted(), ['DELETED', 'INSTALLED'])
+  const answer = terminate(world.left, 'child')
+  world.finishJobs()
+  world.deliver(2)
+  assert.deepEqual(answer(), { kind: 'matched', matches: 2, done: 2 })
+  assert.deepEqual(onlySa(world.left).children, [])
+  const [down, ...more] = world.left.events.filter((event) => event.kind === 'child-updown' && !event.up)
+  assert.ok(down?.kind === 'child-updown' && more.length === 0)
+  // As charon has it: the old one is no work of its own.
+  assert.deepEqual([down.ikeSa.tasksQueued, down.ikeSa.tasksActive], [[], ['CHILD_DELETE']])
+})
+
 for (const side of ['left', 'right'] as const) {
   /**
    *    |-- INFORMATIONAL request [ D(ESP) ] ---->|
