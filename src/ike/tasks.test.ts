@@ -7,7 +7,7 @@ function task(names: readonly string[], more: Partial<Task> = {}): Task {
 }
 
 const tasks = {
-  'set-up': task(['IKE_VENDOR', 'IKE_INIT', 'CHILD_CREATE'], { child: 'net' }),
+  'set-up': task(['IKE_VENDOR', 'IKE_INIT', 'CHILD_CREATE'], { child: 'net', alone: true }),
   'create net': task(['CHILD_CREATE'], { child: 'net' }),
   'create more': task(['CHILD_CREATE'], { child: 'more' }),
   'rekey net': task(['CHILD_REKEY'], { changes: 'net' }),

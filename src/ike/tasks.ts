@@ -8,7 +8,7 @@ import type { Script } from './script.ts'
 
 /** Work of our own on an IKE SA: in the order of the queue, several at a time where `overlaps` allows it. */
 export interface Task {
-  /** charon's task names, for listings. */
+  /** charon's task names, for listings; fewer as its parts are done. */
   readonly names: readonly string[]
   /** Is given the SA that it runs on: a rekeyed IKE SA hands over the work that has not begun. */
   readonly script: (sa: IkeSa) => Script<void>
@@ -19,6 +19,8 @@ export interface Task {
   readonly child?: string
   /** The child that is there and that this changes. */
   readonly changes?: string
+  /** Nothing may be under way beside it, whatever its names are at the moment. */
+  readonly alone?: boolean
   /** Goes before all others that have not begun. */
   readonly urgent?: boolean
   /** What remains to be done on the successor when the IKE SA is rekeyed while this runs. */
@@ -46,7 +48,7 @@ export function mayOverlap(task: Task, other: Task): boolean {
 
 function kindOf(task: Task): Kind {
   const [name, ...more] = task.names
-  if (more.length > 0) return 'other'
+  if (task.alone || more.length > 0) return 'other'
   return name === 'IKE_DPD' ? 'liveness' : about(task) === undefined ? 'other' : 'child'
 }
 

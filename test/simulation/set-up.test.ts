@@ -46,6 +46,26 @@ for (const auth of ['psk', 'p256', 'p384', 'p521', 'rsa2048', 'ed25519', 'ed448'
   }
 }
 
+/** As charon lists them: a part of the set-up is shown until it is done. */
+scenario('the tasks that are left of the set-up', () => {
+  const world = pair()
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.finishJobs()
+  const auth = ['IKE_CERT_PRE', 'IKE_AUTH', 'IKE_CERT_POST', 'IKE_CONFIG', 'IKE_AUTH_LIFETIME', 'IKE_MOBIKE']
+  const rest = [...auth, 'IKE_ESTABLISH', 'CHILD_CREATE']
+  assert.deepEqual(onlySa(world.left).tasksActive, ['IKE_VENDOR', 'IKE_INIT', 'IKE_NATD', ...rest])
+  world.deliver(2)
+  assert.deepEqual(onlySa(world.left).tasksActive, rest)
+  world.deliver(2)
+  assert.deepEqual(onlySa(world.left).tasksActive, [])
+  const shown = world.left.events.map((event) => ('ikeSa' in event ? [event.kind, event.ikeSa?.tasksActive] : []))
+  assert.deepEqual(shown, [
+    ['ike-update', rest],
+    ['ike-updown', ['IKE_ESTABLISH', 'CHILD_CREATE']],
+    ['child-updown', ['CHILD_CREATE']],
+  ])
+})
+
 for (const [name, options] of Object.entries({
   'a certificate here, a secret there': { left: { auth: 'p256' }, right: { auth: 'psk' } },
   'ECDSA with SHA-384 here, RSA with SHA-256 there': { left: { auth: 'p384' }, right: { auth: 'rsa2048' } },

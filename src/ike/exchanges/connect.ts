@@ -56,7 +56,10 @@ export function connect(
     sa.destroy()
   }
   const task: Task = {
-    names: taskNames,
+    get names() {
+      return namesOf(sa, plan)
+    },
+    alone: true,
     script: () => setUp(sa, plan, remote),
     failed,
     ...(plan && { child: plan.config.name }),
@@ -67,10 +70,15 @@ export function connect(
   return sa
 }
 
-const taskNames: readonly string[] = [
-  'IKE_VENDOR',
-  'IKE_INIT',
-  'IKE_NATD',
+/** charon has a task for each part of the set-up, and each goes when its part is done. */
+function namesOf(sa: IkeSa, plan: ChildPlan | undefined): readonly string[] {
+  const child = plan === undefined ? [] : ['CHILD_CREATE']
+  if (sa.state === 'ESTABLISHED') return sa.children.size > 0 ? child : ['IKE_ESTABLISH', ...child]
+  return [...(sa.init === undefined ? partsOfInit : []), ...partsOfAuth, ...child]
+}
+
+const partsOfInit: readonly string[] = ['IKE_VENDOR', 'IKE_INIT', 'IKE_NATD']
+const partsOfAuth: readonly string[] = [
   'IKE_CERT_PRE',
   'IKE_AUTH',
   'IKE_CERT_POST',
@@ -78,7 +86,6 @@ const taskNames: readonly string[] = [
   'IKE_AUTH_LIFETIME',
   'IKE_MOBIKE',
   'IKE_ESTABLISH',
-  'CHILD_CREATE',
 ]
 
 function* setUp(sa: IkeSa, plan: ChildPlan | undefined, remote: string | undefined): Script<void> {
