@@ -44,6 +44,8 @@ export type Expectation =
   | { readonly kind: 'same-surface' }
   /** The same of every sub-command and of files that are wrong (lab/subcommands.ts). */
   | { readonly kind: 'same-subcommands' }
+  /** The messages behind these are the same, too (vici/swanctl.ts). */
+  | { readonly kind: 'same-messages' }
   /** Two road warriors get addresses from the responder's pools (lab/virtual-ips.ts). */
   | { readonly kind: 'virtual-ips' }
   /** One road warrior gets an address from a pool (lab/leased.ts). */

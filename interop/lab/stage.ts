@@ -25,6 +25,9 @@ export interface Stage {
   readonly moonSide: Side
 }
 
+/** What comparisons of two daemons leave in /run. */
+const compared = ['ours.txt', 'charon.txt', 'ours.jsonl', 'charon.jsonl'].map((end) => `surface-${end}`)
+
 const starts: Readonly<Record<PeerName, Start>> = {
   sallyport: startSallyport,
   strongswan: startStrongswan,
@@ -147,7 +150,7 @@ async function keepEvidence(
   mkdirSync(keep, { recursive: true })
   for (const daemon of running) writeFileSync(join(keep, `${daemon.host.name}-${daemon.name}.log`), daemon.log())
   for (const host of [ground.moon, ground.sun]) {
-    for (const file of ['daemon.log', 'output.log', 'surface-ours.txt', 'surface-charon.txt']) {
+    for (const file of ['daemon.log', 'output.log', ...compared]) {
       const from = join(host.folder, 'run', file)
       if (existsSync(from)) copyFileSync(from, join(keep, `${host.name}-${file}`))
     }

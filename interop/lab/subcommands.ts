@@ -11,7 +11,7 @@ type Form = (out: string) => string
 const same: Form = (out) => out
 
 /** In this order; what the form leaves is compared. */
-const commands: readonly (readonly [words: string, form: Form])[] = [
+export const commands: readonly (readonly [words: string, form: Form])[] = [
   ['--version --daemon --pretty', fields],
   ['--stats --pretty', fields],
   ['--list-conns --pretty', withoutNewer],
@@ -83,7 +83,8 @@ const commands: readonly (readonly [words: string, form: Form])[] = [
   ['--load-pools --file /etc/swanctl/empty.conf', same],
 ]
 
-const files: Readonly<Record<string, string>> = {
+/** Below /etc/swanctl, for the commands that read one. */
+export const files: Readonly<Record<string, string>> = {
   'empty.conf': '',
   'authorities.conf': `authorities {
   lab { cacert = ca0.pem

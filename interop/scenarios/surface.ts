@@ -12,13 +12,17 @@ const shunts = [
 ]
 
 /** Every sub-command, with certificates, a pool, shunts, and a connection that says as little as possible. */
-function subcommands(name: string, reference?: Scenario['reference']): Scenario {
+function subcommands(
+  name: string,
+  reference?: Scenario['reference'],
+  kind: 'same-subcommands' | 'same-messages' = 'same-subcommands',
+): Scenario {
   return scenario(name, {
     ...(reference && { reference }),
     connection: { auth: 'ecdsa' },
     ours: { pools: ['p4 { addrs = 10.77.0.0/24\n dns = 10.77.0.53 }'], connections: shunts },
     limitMs: 240_000,
-    expect: { kind: 'same-subcommands' },
+    expect: { kind },
   })
 }
 
@@ -31,6 +35,7 @@ export const surface: readonly Scenario[] = [
   subcommands('vici/subcommands'),
   subcommands('vici/subcommands-6.1', 'strongswan-new'),
   subcommands('vici/subcommands-5.9', 'strongswan-old'),
+  subcommands('vici/messages', 'strongswan-new', 'same-messages'),
   scenario('kernel/esp', { limitMs: 240_000, expect: { kind: 'test-file', file: 'src/kernel/esp.test.ts' } }),
   scenario('client/up-status-log-down', { expect: { kind: 'own-client' } }),
 ]
