@@ -28,7 +28,7 @@ import {
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cacheFolder } from './cache.ts'
-import { type RootName, rootFolder } from './root.ts'
+import { rootFolder } from './root.ts'
 
 /** Where scenarios can run, or why they cannot. */
 export type Ground =
@@ -47,8 +47,8 @@ export interface Job {
   readonly work: string
   /** The strongSwan root. */
   readonly root: string
-  /** The other roots that hosts need, by their names below /mnt. */
-  readonly others?: Partial<Readonly<Record<RootName, string>>>
+  /** Other folders that hosts need, such as roots of their peers, by their names below /mnt. */
+  readonly others?: Readonly<Record<string, string>>
   /** How many processes of the program run side by side. */
   readonly lanes: number
   /** The guest is killed if it is silent for so long. */

@@ -8,7 +8,7 @@ import { debianMirror, ensureTool } from './apt.ts'
 import { cacheFolder, locked } from './cache.ts'
 
 /** `strongswan-new` is the strongSwan of Debian's unstable release, for what the stable one lacks; `-old` that of Debian 12. */
-export type RootName = 'strongswan' | 'libreswan' | 'strongswan-new' | 'strongswan-old'
+export type RootName = 'strongswan' | 'libreswan' | 'strongswan-new' | 'strongswan-old' | 'upstream'
 
 /** What a root consists of. */
 interface Recipe {
@@ -64,6 +64,37 @@ const recipes: Readonly<Record<RootName, Recipe>> = {
       'libstrongswan-standard-plugins',
       'iproute2',
       'iputils-ping',
+    ],
+  },
+  // What the hosts of strongSwan's own test scenarios have: the newest strongSwan, and every tool that a scenario calls.
+  upstream: {
+    suite: 'sid',
+    packages: [
+      'user-mode-linux',
+      'kmod',
+      'strongswan-swanctl',
+      'charon-systemd',
+      'libcharon-extra-plugins',
+      'libstrongswan-extra-plugins',
+      'libstrongswan-standard-plugins',
+      'strongswan-pki',
+      'iproute2',
+      'iputils-ping',
+      'ifupdown',
+      'tcpdump',
+      'iptables',
+      'nftables',
+      'conntrack',
+      'traceroute',
+      'openssl',
+      'openssh-client',
+      'openssh-server',
+      'wget',
+      'netbase', // names of protocols and ports
+      'procps',
+      'psmisc',
+      'bsdextrautils',
+      'hostname',
     ],
   },
   // The packages of libreswan and strongSwan conflict, hence a second root.
