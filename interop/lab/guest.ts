@@ -114,7 +114,9 @@ async function guestRuns(root: string, kernel?: string): Promise<boolean> {
   return runs
 }
 
-const linuxUml = '/usr/bin/linux.uml rootfstype=hostfs rw con=null con0=fd:0,fd:1 quiet panic=-1 seccomp=auto'
+// Without uml_dir it wants a folder below $HOME, which the root may not have, and stands still when it cannot make it.
+const linuxUml =
+  '/usr/bin/linux.uml rootfstype=hostfs rw con=null con0=fd:0,fd:1 quiet panic=-1 seccomp=auto uml_dir=/tmp/'
 const ownNamespaces = ['--mount', '--pid', '--fork', '--kill-child']
 
 /** What the guest kernel needs: devices, memory, and its own files if they come from another root. */
