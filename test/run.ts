@@ -182,7 +182,8 @@ async function testFiles(kind: (typeof fileKinds)[number]): Promise<void> {
 
 function kindOfFile(file: string): (typeof fileKinds)[number] {
   if (file === 'test/tidy.test.ts') return 'tidy'
-  if (file.startsWith('test/simulation/') || file.startsWith('test/explore/')) return 'scenarios'
+  if (file.startsWith('test/simulation/') || file.startsWith('test/keys/') || file.startsWith('test/explore/'))
+    return 'scenarios'
   return source(file).some((line) => line.includes('rfc-vectors')) ? 'vectors' : 'unit'
 }
 

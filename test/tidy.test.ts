@@ -8,7 +8,7 @@ import { conformancePage } from './tidy/conformance-page.ts'
 import { determinism } from './tidy/determinism.ts'
 import { deadReferences } from './tidy/documents.ts'
 import { importDirections } from './tidy/imports.ts'
-import { keysPage } from './tidy/keys-page.ts'
+import { keysPage, type Page, pages } from './tidy/keys-page.ts'
 import { places } from './tidy/places.ts'
 import { scriptCalls } from './tidy/scripts.ts'
 import { type Source, source } from './tidy/source.ts'
@@ -26,6 +26,13 @@ interface Rule {
 }
 
 const later = ['await', 'async'].join(' ')
+const few: Page = {
+  path: 'docs/few.md',
+  data: 'few.txt',
+  head: '',
+  sections: [{ title: 'a', rows: ['a.b', 'a.c'].map((key) => ({ key, default: '', support: 'yes' })) }],
+}
+
 const rules: readonly Rule[] = [
   {
     name: 'imports point inward',
@@ -136,10 +143,15 @@ const rules: readonly Rule[] = [
     finds: 6,
   },
   {
-    name: 'the page of keys is up to date',
-    check: keysPage,
-    planted: { 'docs/configuration-keys.md': '# Keys of connections\n' },
-    finds: 1,
+    name: 'the matrices of keys are up to date, and every key has a meaning and a test',
+    check: (sources) => keysPage(sources, sources.some(({ path }) => path === few.path) ? [few] : pages),
+    planted: {
+      'docs/few.md': '# Few\n',
+      'few.txt': 'a.b | means something\na.d | is not there\na.c | is said\na.c | is said again\n',
+      'test/keys/a.test.ts': "key('a.b', 'works', () => {})\nkey('a.e', 'is not there', () => {})\n",
+    },
+    // A meaning and a test of no key, a meaning said twice, a key without a test, an old page.
+    finds: 5,
   },
   {
     name: 'the page of conformance is up to date, every requirement is traced, and traces are of requirements that exist',

@@ -133,7 +133,7 @@ function refused(nothing: (text: string) => boolean, byDefault: string): KeyRow<
     (text) => {
       if (!nothing(text)) throw new ConfigError('mediation (IKE-ME) is not supported; remove this key')
     },
-    { syntax: 'mediation', default: byDefault, support: 'refused' },
+    { syntax: 'mediation', default: byDefault, support: 'refused', refused: 'no mediation (IKE-ME)' },
   )
 }
 

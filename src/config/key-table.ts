@@ -24,13 +24,15 @@ export interface KeyRow<Draft> {
   readonly syntax: string
   readonly default: string
   readonly support: Support
+  /** Why only nothing can be asked for. */
+  readonly refused?: string
   /** Reads a value or one item of a list into the draft. Throws ConfigError or DecodeError. */
   readonly read: (draft: Draft, bytes: Uint8Array) => void
 }
 
 export type KeyTable<Draft> = Readonly<Record<string, KeyRow<Draft>>>
 
-type RowText = Pick<KeyRow<never>, 'syntax' | 'default'> & { readonly support?: Support }
+type RowText = Pick<KeyRow<never>, 'syntax' | 'default' | 'refused'> & { readonly support?: Support }
 
 /** A row for a value that one parser turns into one field. */
 export function field<Draft, K extends keyof Draft>(

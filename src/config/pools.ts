@@ -90,13 +90,16 @@ function toBytes(number: bigint, length: number): Uint8Array {
 
 const maxSize = 2n ** 31n
 
-const checks = {
-  address: (text: string) => addressBytes(text) !== undefined,
-  subnet: (text: string) => text !== '' && parseAddressRange(text) !== undefined && !text.includes('-'),
-  text: () => true,
-} as const
+type ValueSyntax = 'address' | 'subnet' | 'text'
 
-const attributeKinds: ReadonlyMap<string, keyof typeof checks> = new Map([
+const checks: Readonly<Record<ValueSyntax, (text: string) => boolean>> = {
+  address: (text) => addressBytes(text) !== undefined,
+  subnet: (text) => text !== '' && parseAddressRange(text) !== undefined && !text.includes('-'),
+  text: () => true,
+}
+
+/** The attributes of pools that have names, by the syntax of their values. */
+export const attributeKinds: ReadonlyMap<string, ValueSyntax> = new Map([
   ['address', 'address'],
   ['dns', 'address'],
   ['nbns', 'address'],

@@ -69,9 +69,14 @@ export interface CertificateDraft {
 
 export const certificateKeys: KeyTable<CertificateDraft> = {
   file: field('file', (text) => text, { syntax: 'absolute path', default: '' }),
-  handle: field('handle', (text) => text, { syntax: 'token handle', default: '', support: 'refused' }),
-  slot: ignored(parseUint32, { syntax: 'number', default: '', support: 'refused' }),
-  module: ignored((text) => text, { syntax: 'name', default: '', support: 'refused' }),
+  handle: field('handle', (text) => text, {
+    syntax: 'token handle',
+    default: '',
+    support: 'refused',
+    refused: 'no tokens',
+  }),
+  slot: ignored(parseUint32, { syntax: 'number', default: '', support: 'refused', refused: 'no tokens' }),
+  module: ignored((text) => text, { syntax: 'name', default: '', support: 'refused', refused: 'no tokens' }),
 }
 
 /** The certificate of a DER or PEM blob; of several in one text the first, as charon does. Throws DecodeError. */

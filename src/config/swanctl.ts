@@ -7,6 +7,7 @@ import { DecodeError } from '../wire/errors.ts'
 import { ConfigError, type Place } from './config-error.ts'
 import type { ConfigFiles } from './files.ts'
 import { type Conf, type ConfSection, type ConfValue, confText, readConf } from './grammar.ts'
+import { passphrasePrefixes, sharedPrefixes } from './secret-kinds.ts'
 import { list, section, type Tree, type TreeItem, value } from './tree.ts'
 import { parseSecret } from './values.ts'
 
@@ -112,10 +113,6 @@ const certificateFolders: readonly (readonly [folder: string, type: string, flag
 ]
 
 const keyFolders: readonly string[] = ['private', 'rsa', 'ecdsa', 'pkcs8']
-
-/** By prefix of the section's name, in swanctl's order. */
-const sharedPrefixes: readonly string[] = ['eap', 'xauth', 'ntlm', 'ike', 'ppk']
-const passphrasePrefixes: readonly string[] = ['private', 'rsa', 'ecdsa', 'pkcs8', 'pkcs12']
 
 function subsections(root: ConfSection, name: string): readonly ConfSection[] {
   return [...(root.sections.get(name)?.sections.values() ?? [])]

@@ -1,49 +1,14 @@
 /** load-authority, unload-authority, get-authorities, list-authorities. */
+import { type AuthorityDraft, authorityKeys, caCertificate } from '../../config/authority-keys.ts'
 import { ConfigError } from '../../config/config-error.ts'
 import type { Authority } from '../../config/credential-set.ts'
 import type { ConfigFiles } from '../../config/files.ts'
-import { field, ignored, items, type KeyTable, readKeys, textOf } from '../../config/key-table.ts'
+import { readKeys } from '../../config/key-table.ts'
 import { detailOf } from '../../config/load-conn.ts'
 import { findText, list, optional, section, type Tree, value } from '../../config/tree.ts'
-import { type Certificate, certificatesFrom, isCa } from '../../pki/certificate.ts'
+import type { Certificate } from '../../pki/certificate.ts'
 import { configLog, failure, type Handler, success } from '../request.ts'
 import { pushCredentials } from './credentials.ts'
-
-interface AuthorityDraft {
-  certificate?: Certificate
-  file?: string
-  handle?: string
-  certUriBase?: string
-  readonly crlUris: string[]
-  readonly ocspUris: string[]
-}
-
-const authorityKeys: KeyTable<AuthorityDraft> = {
-  cacert: {
-    kind: 'value',
-    syntax: 'CA certificate',
-    default: '',
-    support: 'yes',
-    read: (draft, bytes) => {
-      draft.certificate = caCertificate(bytes)
-    },
-  },
-  file: field('file', (text) => text, { syntax: 'absolute path', default: '' }),
-  handle: field('handle', (text) => text, { syntax: 'token handle', default: '', support: 'refused' }),
-  slot: ignored((text) => text, { syntax: 'number', default: '', support: 'refused' }),
-  module: ignored((text) => text, { syntax: 'name', default: '', support: 'refused' }),
-  cert_uri_base: field('certUriBase', (text) => text, { syntax: 'URI', default: '' }),
-  crl_uris: items((draft, bytes) => void draft.crlUris.push(textOf(bytes)), {
-    syntax: 'URI',
-    default: '',
-    support: 'kept',
-  }),
-  ocsp_uris: items((draft, bytes) => void draft.ocspUris.push(textOf(bytes)), {
-    syntax: 'URI',
-    default: '',
-    support: 'kept',
-  }),
-}
 
 export const loadAuthority: Handler = async ({ message, broken }, context) => {
   const { daemon } = context
@@ -80,14 +45,6 @@ function fromFile(path: string, files: ConfigFiles): Certificate {
   } catch (error) {
     throw new ConfigError('invalid value for: file, authority discarded', undefined, error)
   }
-}
-
-function caCertificate(bytes: Uint8Array): Certificate {
-  const [certificate] = certificatesFrom(bytes)
-  if (certificate === undefined || !isCa(certificate)) {
-    throw new ConfigError('certificate in authority section lacks CA basic constraint, rejected')
-  }
-  return certificate
 }
 
 export const unloadAuthority: Handler = async ({ message }, context) => {

@@ -1,0 +1,115 @@
+/** The keys of `local<suffix>` and `remote<suffix>`: who authenticates how, and as whom. */
+import assert from 'node:assert/strict'
+import { formatIdentity } from '../../src/pki/identity.ts'
+import { logged, onlySa, saidToPeer, sameSingleChild } from '../simulation/expect.ts'
+import type { World } from '../simulation/world.ts'
+import { type Conf, certificate, certificates, hosts, initiate, key, refused, up } from './hosts.ts'
+
+/** Right refuses left, and says why in its log. */
+async function refusedBy(right: Conf, why: string): Promise<World> {
+  const world = await hosts(certificates({ right }))
+  initiate(world)
+  logged(world.right, why)
+  saidToPeer(world.right, 'N(AUTH_FAILED)')
+  return world
+}
+
+const ofLeft = { 'x509/left.der': certificate('left').files?.['x509/left.der'] ?? '' }
+
+key('connections.<conn>.local.round', 'rounds by their number, not by their place', async () => {
+  const both = (name: 'left' | 'right'): Conf => ({ ...certificate(name), local: '' })
+  const [left, right] = [both('left'), both('right')]
+  const local = 'round = 2 }\nlocal-first { round = 1\n auth = pubkey\n id = left.lab'
+  const remote = 'round = 2 }\nremote-first { round = 1\n auth = pubkey\n id = left.lab'
+  const world = await hosts({ left: { ...left, local }, right: { ...right, remote } })
+  initiate(world)
+  sameSingleChild(world)
+  logged(world.right, "authentication of 'left.lab' with ")
+})
+
+key('connections.<conn>.local.auth', 'pre-shared key or certificate, and signature schemes', async () => {
+  await up({})
+  const world = await up(certificates({ left: { local: 'auth = ecdsa-sha256' } }))
+  logged(world.right, "authentication of 'left.lab' with ECDSA")
+})
+
+key('connections.<conn>.remote.auth', 'what the peer must prove itself with', async () => {
+  await refusedBy({ remote: 'auth = psk' }, 'it wants a pre-shared key, left.lab used a signature')
+  await refusedBy({ remote: 'auth = rsa' }, 'constraint')
+})
+
+key('connections.<conn>.local.id', 'whom we say we are; else our address', async () => {
+  const world = await up({ left: { local: 'id = carol@lab.org' }, right: { remote: 'id = carol@lab.org' } })
+  assert.equal(formatIdentity(onlySa(world.right).remoteId ?? assert.fail('no identity')), 'carol@lab.org')
+  await up({ left: { local: 'id =' }, right: { remote: 'id = 192.0.2.1' } })
+})
+
+key('connections.<conn>.remote.id', 'whom the peer must be, with wildcards', async () => {
+  await up({ right: { remote: 'id = *.lab' } })
+  await refusedBy({ remote: 'id = other.lab' }, 'no matching peer config found')
+})
+
+key('connections.<conn>.local.xauth_id', 'taken for IKEv1 configurations', async () => {
+  await up({ left: { local: 'xauth_id = carol' } })
+})
+
+key('connections.<conn>.remote.ca_id', 'a CA of the trust chain must have this identity', async () => {
+  await up(certificates({ right: { remote: 'ca_id = "CN=Lab CA"' } }))
+  await refusedBy({ remote: 'ca_id = "CN=Other CA"' }, "no CA in the trust chain has the identity 'CN=Other CA'")
+})
+
+key('connections.<conn>.local.certs', 'the certificate to send; the identity is then its subject', async () => {
+  const right = { remote: 'id = "CN=left.lab"' }
+  const world = await hosts(certificates({ left: { local: 'id =\ncerts = left.der' }, right }))
+  initiate(world)
+  sameSingleChild(world)
+  await refused(
+    certificates({ left: { local: 'certs = missing.der' } }),
+    /conf:\d+:\d+: cannot read .*x509\/missing\.der/,
+  )
+})
+
+key('connections.<conn>.remote.certs', 'the only certificates that the peer may have', async () => {
+  await up(certificates({ right: { remote: 'certs = left.der', files: ofLeft } }))
+  await refusedBy({ remote: 'certs = right.der' }, 'constraint')
+})
+
+key('connections.<conn>.remote.cacerts', 'the only CAs that the peer may have its certificate from', async () => {
+  await up(certificates({ right: { remote: 'cacerts = lab.der' } }))
+  const other = certificate('right', 'p256', 'Other CA').files?.['x509ca/lab.der'] ?? ''
+  await refusedBy({ remote: 'cacerts = other.der', files: { 'x509ca/other.der': other } }, 'constraint')
+})
+
+for (const [section, folder, file] of [
+  ['cert1', 'x509', 'left.der'],
+  ['cacert1', 'x509ca', 'lab.der'],
+] as const) {
+  key('connections.<conn>.remote.cert<suffix>.file', 'read by the daemon, by its path', async () => {
+    const remote = `${section} { file = /etc/swanctl/${folder}/${file} }`
+    await up(certificates({ right: { remote, files: folder === 'x509' ? ofLeft : {} } }))
+    const gone = `${section} { file = /nowhere }`
+    await refused(certificates({ right: { remote: gone } }), new RegExp(`unable to load certificate: ${section}`))
+  })
+}
+
+for (const name of ['handle', 'slot', 'module']) {
+  key(`connections.<conn>.remote.cert<suffix>.${name}`, 'there are no tokens', async () => {
+    const text = name === 'handle' ? 'cert { handle = 01 }' : `cert { handle = 01\n ${name} = 1 }`
+    await refused({ left: { remote: text } }, /unable to load certificate: cert/)
+  })
+}
+
+key('connections.<conn>.remote.groups', 'nothing here can prove a group: who must be in one is refused', () =>
+  refusedBy({ remote: 'groups = staff' }, "group membership 'staff' required, and nothing here can prove it").then(
+    () => undefined,
+  ),
+)
+
+key('connections.<conn>.remote.cert_policy', 'a policy that the certificate must have', async () => {
+  await refusedBy({ remote: 'cert_policy = 1.2.3.4' }, 'polic')
+})
+
+key('connections.<conn>.remote.revocation', 'strict: an unknown status is not good enough', async () => {
+  for (const word of ['relaxed', 'ifuri']) await up(certificates({ right: { remote: `revocation = ${word}` } }))
+  await refusedBy({ remote: 'revocation = strict' }, 'is unknown, revocation = strict')
+})

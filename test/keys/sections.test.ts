@@ -1,0 +1,174 @@
+/** secrets, pools and authorities: their keys, by what comes of them. */
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { memoryFiles } from '../../src/config/files.ts'
+import { readSwanctl } from '../../src/config/swanctl.ts'
+import { formatTree } from '../../src/config/tree.ts'
+import { onlySa, saidToPeer, sameSingleChild } from '../simulation/expect.ts'
+import { testAuthority } from '../simulation/test-keys.ts'
+import { certificate, certificates, hosts, initiate, key, refused, up } from './hosts.ts'
+
+const secret = (text: string) => ({ secrets: text })
+
+key('secrets.ike<suffix>.secret', 'the same at both ends, in any notation', async () => {
+  const left = secret('ike { secret = 0sdGhlIHNhbWU= }')
+  await up({ left, right: secret('ike-a { secret = "the same" }') })
+  await up({ left, right: secret('ike { secret = 0x7468652073616d65 }') })
+  const world = await hosts({ left, right: secret('ike { secret = other }') })
+  initiate(world)
+  saidToPeer(world.right, 'N(AUTH_FAILED)')
+})
+
+key('secrets.ike<suffix>.id<suffix>', 'whose secret it is', async () => {
+  const two =
+    'ike-1 { id = nobody.lab\n secret = wrong }\n ike-2 { id-a = left.lab\n id-b = right.lab\n secret = right }'
+  await up({ left: secret(two), right: secret('ike { secret = right }') })
+})
+
+const ppk = (id: string) => ({
+  connection: 'ppk_id = p',
+  secrets: `ike { secret = x }\n ppk { id = ${id}\n secret = 0x01 }`,
+})
+
+key('secrets.ppk<suffix>.secret', 'post-quantum pre-shared key', async () => {
+  const world = await up({ both: ppk('p') })
+  assert.ok(onlySa(world.left).ppk)
+})
+
+key('secrets.ppk<suffix>.id<suffix>', 'the PPK_ID by which it is found', async () => {
+  const world = await hosts({ left: ppk('other') })
+  initiate(world)
+  assert.ok(!world.left.sas().some((one) => one.ppk))
+})
+
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const locked = String(privateKey.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-128-cbc', passphrase: 'open' }))
+
+/** What the daemon's own reader makes of a swanctl.conf with these secrets and files. */
+function read(secrets: string, files: Record<string, string> = {}) {
+  return readSwanctl('/etc/swanctl', memoryFiles({ '/etc/swanctl/swanctl.conf': `secrets { ${secrets} }`, ...files }))
+}
+
+for (const folder of ['private', 'rsa', 'ecdsa', 'pkcs8']) {
+  const files = { [`/etc/swanctl/${folder}/k.pem`]: locked }
+  key(`secrets.${folder}<suffix>.file`, 'the key that the passphrase is for', () => {
+    assert.equal(read(`${folder}-a { file = k.pem\n secret = open }`, files).requests[0]?.command, 'load-key')
+    assert.match(read(`${folder}-a { file = other.pem\n secret = open }`, files).problems.join(), /passphrase/)
+  })
+  key(`secrets.${folder}<suffix>.secret`, 'the passphrase', () => {
+    assert.equal(read(`${folder} { file = k.pem\n secret-1 = shut\n secret-2 = open }`, files).problems.length, 0)
+    assert.match(read(`${folder} { file = k.pem\n secret = shut }`, files).problems.join(), /k\.pem/)
+  })
+}
+
+for (const kind of ['eap', 'xauth', 'ntlm']) {
+  const text = () => read(`${kind}-a { id = carol\n secret = x }`).requests.map(({ message }) => formatTree(message))
+  for (const name of ['secret', 'id<suffix>'])
+    key(`secrets.${kind}<suffix>.${name}`, 'loaded and listed', () =>
+      assert.deepEqual(text(), [`id=${kind}-a type=${kind} data=x owners=[carol]`]),
+    )
+}
+
+for (const name of ['handle', 'slot', 'module', 'pin'])
+  key(`secrets.token<suffix>.${name}`, 'there are no tokens', () => {
+    const [problem] = read(`token-a { handle = 01\n ${name} = 1 }`).problems
+    assert.match(problem?.message ?? '', /swanctl\.conf:1:\d+: keys on tokens are not supported: secret 'token-a'/)
+  })
+
+for (const name of ['file', 'secret'])
+  key(`secrets.pkcs12<suffix>.${name}`, 'containers have to be taken apart', () => {
+    const [problem] = read('pkcs12 { file = a.p12\n secret = x }', { '/etc/swanctl/pkcs12/a.p12': 'x' }).problems
+    assert.match(
+      problem?.message ?? '',
+      /PKCS#12 files are not supported: .*a\.p12; take it apart with 'openssl pkcs12'/,
+    )
+  })
+
+const client = { connection: 'vips = 0.0.0.0', child: 'local_ts = dynamic', kernel: { addresses: ['192.0.2.1'] } }
+const gateway = (text: string) => ({
+  rest: `pools { p { ${text} } }`,
+  connection: 'pools = p',
+  child: 'remote_ts = dynamic',
+})
+
+key('pools.<name>.addrs', 'a subnet, or a range', async () => {
+  for (const [addrs, first] of [
+    ['10.77.0.0/24', '10.77.0.1'],
+    ['10.77.0.9-10.77.0.20', '10.77.0.9'],
+  ] as const) {
+    const world = await up({ left: client, right: gateway(`addrs = ${addrs}`) })
+    assert.deepEqual(onlySa(world.left).localVips, [first])
+  }
+  await refused({ right: gateway('addrs = some') }, /conf:\d+:\d+: load-pool of 'p' failed: invalid addrs value/)
+})
+
+key('pools.<name>.dns', 'clients ask these name servers', async () => {
+  const world = await up({ left: client, right: gateway('addrs = 10.77.0.0/24\n dns = 10.2.0.53, 10.2.0.54') })
+  assert.deepEqual(
+    world.left.nameServers.map(({ address }) => address),
+    ['10.2.0.53', '10.2.0.54'],
+  )
+})
+
+/** The answer of the gateway is longer with this line in its pool. */
+async function grows(line: string, shown: string): Promise<void> {
+  const answer = async (text: string) => {
+    const world = await up({ left: client, right: gateway(`addrs = 10.77.0.0/24\n ${text}`) })
+    return world.right.sent.find(({ label }) => label.startsWith('IKE_AUTH'))?.bytes.length ?? 0
+  }
+  assert.ok((await answer(line)) > (await answer('')), shown)
+}
+
+key('pools.<name>.<number>', 'an attribute that has no name here', () => grows('28672 = text', '28672'))
+
+for (const [name, value, shown] of [
+  ['nbns', '10.2.0.55', 'NBNS'],
+  ['dhcp', '10.2.0.56', 'DHCP'],
+  ['netmask', '255.255.255.0', 'MASK'],
+  ['subnet', '10.2.0.0/16', 'SUBNET'],
+  ['split_include', '10.3.0.0/16', 'U_SPLITINC'],
+  ['split_exclude', '10.4.0.0/16', 'U_LOCALLAN'],
+  ['server', '10.2.0.57', 'server'],
+  ['address', '10.2.0.58', 'address'],
+  ['p_cscf', '10.2.0.59', 'P_CSCF'],
+] as const) {
+  key(`pools.<name>.${name}`, 'an attribute that clients get', async () => {
+    await grows(`${name} = ${value}`, shown)
+  })
+}
+
+const ca = testAuthority('Lab CA').certificate.der
+const authority = (text: string) => ({ rest: `authorities { lab { ${text} } }`, files: { 'x509ca/ca.der': ca } })
+
+key('authorities.<name>.cacert', 'a CA that is trusted', async () => {
+  const { files, ...rest } = certificate('right')
+  const { 'x509ca/lab.der': _, ...own } = files ?? {}
+  const right = { ...rest, remote: 'auth = pubkey', ...authority('cacert = ca.der') }
+  const left = { ...certificate('left'), remote: 'auth = pubkey' }
+  const world = await hosts({ left, right: { ...right, files: { ...own, 'x509/ca.der': ca, 'x509ca/ca.der': ca } } })
+  initiate(world)
+  sameSingleChild(world)
+  await refused({ left: authority('cacert = other.der') }, /conf:\d+:\d+: cannot read .*x509ca\/other\.der/)
+})
+
+key('authorities.<name>.file', 'read by the daemon, by its path', async () => {
+  await up({ left: authority('file = /etc/swanctl/x509ca/ca.der') })
+  await refused({ left: authority('file = /nowhere') }, /load-authority of 'lab' failed/)
+})
+
+for (const name of ['handle', 'slot', 'module'])
+  key(`authorities.<name>.${name}`, 'there are no tokens', () =>
+    refused(
+      { left: authority(name === 'handle' ? 'handle = 01' : `handle = 01\n ${name} = 1`) },
+      /load-authority of 'lab' failed/,
+    ),
+  )
+
+key('authorities.<name>.cert_uri_base', 'certificates go as URL and hash', async () => {
+  const text = authority('cacert = ca.der\n cert_uri_base = http://lab.org/certs/').rest
+  const both = { charon: 'hash_and_url = yes', rest: text }
+  const files = { 'x509ca/ca.der': ca }
+  const world = await hosts(certificates({ left: { ...both, files }, right: { ...both, files } }))
+  initiate(world)
+  saidToPeer(world.right, 'N(HTTP_CERT_LOOK)')
+})

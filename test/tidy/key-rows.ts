@@ -1,0 +1,73 @@
+/** The rows of the matrices of keys, from the tables in src/config. */
+import { authorityKeys } from '../../src/config/authority-keys.ts'
+import { childKeys } from '../../src/config/child-keys.ts'
+import { connectionKeys } from '../../src/config/connection-keys.ts'
+import type { Support } from '../../src/config/key-table.ts'
+import { attributeKinds } from '../../src/config/pools.ts'
+import { certificateKeys, roundKeys } from '../../src/config/round-keys.ts'
+import { type SecretKind, secretKinds } from '../../src/config/secret-kinds.ts'
+
+/** Keys of one section of a file. */
+export interface Section {
+  readonly title: string
+  readonly intro?: string
+  readonly rows: readonly Row[]
+}
+
+export interface Row {
+  /** With its sections, as `children.<child>.mode`. */
+  readonly key: string
+  readonly default: string
+  readonly support: string
+}
+
+interface TableRow {
+  readonly default: string
+  readonly support: Support
+  readonly refused?: string
+}
+
+const words: Readonly<Record<Support, string>> = {
+  yes: 'yes',
+  own: 'yes; charon has no such key',
+  kept: '**no effect yet**',
+  refused: 'refused',
+  IKEv1: 'no effect with IKEv2, as in charon',
+}
+
+function table(title: string, rows: Readonly<Record<string, TableRow>>, intro?: string): Section {
+  return {
+    title,
+    ...(intro !== undefined && { intro }),
+    rows: Object.entries(rows).map(([name, row]) => ({
+      key: `${title}.${name}`,
+      default: row.default,
+      support: row.refused === undefined ? words[row.support] : `${words[row.support]}: ${row.refused}`,
+    })),
+  }
+}
+
+/** The sections of swanctl.conf. */
+export const swanctlSections: readonly Section[] = [
+  table('connections.<conn>', connectionKeys),
+  table(
+    'connections.<conn>.local|remote',
+    roundKeys,
+    'Rounds of authentication: sections whose names begin with `local` or `remote`.',
+  ),
+  table('connections.<conn>.local|remote.cert<suffix>', certificateKeys, 'The same in `cacert<suffix>`.'),
+  table('children.<child>', childKeys, 'Sections of `connections.<conn>.children`.'),
+  { title: 'secrets', rows: secretKinds.flatMap(secretRows) },
+  { title: 'pools.<name>', rows: ['addrs', ...attributeKinds.keys(), '<number>'].map(poolRow) },
+  table('authorities.<name>', authorityKeys),
+]
+
+function secretRows({ prefix, keys, refused, listed }: SecretKind): Row[] {
+  const support =
+    refused !== undefined ? `refused: ${refused}` : listed === undefined ? 'yes' : `loaded and listed: ${listed}`
+  return keys.map((name) => ({ key: `secrets.${prefix}<suffix>.${name}`, default: '', support }))
+}
+
+function poolRow(name: string): Row {
+  return { key: `pools.<name>.${name}`, default: '', support: 'yes' }
+}
