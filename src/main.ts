@@ -28,10 +28,8 @@ import { UpdownScripts } from './scripts/updown.ts'
 import type { Daemon } from './vici/daemon.ts'
 import { loadAll } from './vici/load-all.ts'
 import { listenVici } from './vici/server.ts'
+import { surfaceVersion, ownVersion as version } from './vici/versions.ts'
 
-/** Clients look at the dotted version (VICI `version`); this is the strongSwan release whose surface we offer. */
-const surfaceVersion = '6.1.0'
-const version = '0.1.0'
 const exitInitialisation = 66
 
 const help = `sallyportd ${version}: an IKEv2 daemon

@@ -9,7 +9,9 @@ import type { Answer } from '../ike/output.ts'
 import { sampleIkeSa } from '../vici/samples.ts'
 import { listenVici } from '../vici/server.ts'
 import { type ScriptedDaemon, scriptedDaemon } from '../vici/testing.ts'
-import { run } from './sallyport.ts'
+import type { Persona } from './command.ts'
+import { optionWords } from './command-line.ts'
+import { personaOf, run } from './sallyport.ts'
 
 /** Runs command lines against a daemon behind a real socket. */
 async function against(daemon: ScriptedDaemon) {
@@ -18,18 +20,21 @@ async function against(daemon: ScriptedDaemon) {
   const server = await listenVici({ uri, daemon })
   return {
     server,
-    async call(...argv: string[]) {
-      let out = ''
-      let err = ''
-      const files = memoryFiles({ '/etc/strongswan.conf': `swanctl { socket = ${uri}\n }` })
-      const io = { out: (t: string) => (out += t), err: (t: string) => (err += t), env: {}, files }
-      const exit = await run(argv, io)
-      return { exit, out, err }
-    },
+    call: (...argv: string[]) => call('sallyport', argv),
+    /** The same under the name `swanctl`. */
+    swanctl: (...argv: string[]) => call('swanctl', argv),
     async [Symbol.asyncDispose]() {
       await server.close().catch(() => undefined)
       rmSync(directory, { recursive: true })
     },
+  }
+  async function call(persona: Persona, argv: readonly string[]) {
+    let out = ''
+    let err = ''
+    const files = memoryFiles({ '/etc/strongswan.conf': `swanctl { socket = ${uri}\n }` })
+    const io = { out: (t: string) => (out += t), err: (t: string) => (err += t), env: {}, files }
+    const exit = await run(argv, io, persona)
+    return { exit, out, err }
   }
 }
 
@@ -86,32 +91,85 @@ test('down', async () => {
   })
 })
 
-test('status as swanctl prints it, and as JSON', async () => {
-  await using cli = await against(scriptedDaemon(answer))
-  assert.equal(
-    (await cli.call('status')).out,
-    `ud: #13, ESTABLISHED, IKEv2, b57d5a2db0a40661_i* 3cceb2f8d2531395_r
+const listed = `ud: #13, ESTABLISHED, IKEv2, b57d5a2db0a40661_i* 3cceb2f8d2531395_r
   local  'carol@lab.org' @ 192.0.2.1[4500] [10.77.0.1 fec7::1]
   remote 'gw.lab.org' @ 192.0.2.2[4500]
   AES_CBC-128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/ECP_256
   established 0s ago, rekeying in 13204s
   ud: #13, reqid 3, INSTALLED, TUNNEL-in-UDP, ESP:AES_GCM_16-128
     installed 0s ago, rekeying in 3345s, expires in 3960s
-    in  33691e19 (0x00000005) (if_id 0x00000001),      0 bytes,     0 packets
-    out 54d95869 (0x00000010/0x000000ff) (if_id 0x00000007),      0 bytes,     0 packets
+    in  33691e19 (0x00000005|0x00000001),      0 bytes,     0 packets
+    out 54d95869 (0x00000010/0x000000ff|0x00000007),      0 bytes,     0 packets
     local  10.77.0.1/32
     remote 10.2.0.0/16
-`,
-  )
+`
+
+test('the commands of swanctl: by name, by long and by short option, abbreviated', async () => {
+  await using cli = await against(scriptedDaemon(answer))
+  for (const word of ['list-sas', '--list-sas', '-l', '--list-s']) {
+    assert.deepEqual(await cli.call(word), { exit: 0, out: listed, err: '' }, word)
+  }
+  assert.equal((await cli.swanctl('--list-sas')).out, listed)
   assert.equal((await cli.call('status', 'none')).out, "no IKE SAs of 'none'\n")
-  const [sa] = JSON.parse((await cli.call('status', '--json')).out)
+  const [sa] = JSON.parse((await cli.call('--json', 'list-sas')).out)
   assert.equal(sa.ud['child-sas']['ud-13']['local-ts'][0], '10.77.0.1/32')
+})
+
+test('--raw, --pretty and --json', async () => {
+  await using cli = await against(scriptedDaemon(answer))
+  assert.match((await cli.call('-l', '-r')).out, /^list-sa event \{ud \{uniqueid=13 .*\}\}\nlist-sas reply \{\}\n$/)
+  const pretty = (await cli.swanctl('-lP', '--uri=unix:///nowhere')).err
+  assert.match(pretty, /invalid option -- 'P'/)
+  assert.match((await cli.call('-l', '--raw', '--pretty')).out, /^list-sa event \{\n {2}ud \{\n {4}uniqueid = 13\n/)
+  assert.match((await cli.call('-l', '-P')).out, /^ {8}local-ts = \[\n {10}10\.77\.0\.1\/32\n {8}\]$/m)
+  assert.match((await cli.swanctl('-l', '--json')).err, /swanctl: unrecognized option '--json'/)
+})
+
+test('selectors become the arguments of the request', async () => {
+  const daemon = scriptedDaemon(answer)
+  await using cli = await against(daemon)
+  await cli.swanctl('--terminate', '--child', 'net', '--ike-id=7', '-f', '--timeout', '3')
+  assert.deepEqual(daemon.commands.at(-1), {
+    kind: 'terminate',
+    select: { child: 'net', ikeId: 7 },
+    force: true,
+    timeoutMs: 3000,
+  })
+  // As getopt has it: the argument of an option is whatever comes next.
+  await cli.swanctl('--terminate', '--ike', '--child')
+  assert.deepEqual(daemon.commands.at(-1), {
+    kind: 'terminate',
+    select: { ike: '--child' },
+    force: false,
+    timeoutMs: 0,
+  })
+})
+
+test('status of a command that failed: 1 as text and as JSON, 0 with --raw as swanctl has it', async () => {
+  await using cli = await against(scriptedDaemon(answer))
+  assert.deepEqual(await cli.swanctl('-i', '-c', 'zz'), {
+    exit: 1,
+    out: '',
+    err: "initiate failed: CHILD_SA config 'zz' not found\n",
+  })
+  const raw = await cli.swanctl('-i', '-c', 'zz', '--raw')
+  assert.deepEqual([raw.exit, raw.out], [0, "initiate reply {success=no errmsg=CHILD_SA config 'zz' not found}\n"])
+  assert.equal((await cli.call('initiate', '-c', 'zz', '--json')).exit, 1)
 })
 
 test('version and list-conns', async () => {
   await using cli = await against(scriptedDaemon())
-  assert.equal((await cli.call('version')).out, 'charon-systemd 6.1.0 (Linux, 6.1, x86_64)\n')
-  assert.equal((await cli.call('list-conns')).out, 'no connections are loaded\n')
+  assert.match((await cli.call('version')).out, /^sallyport \d+\.\d+\.\d+, with the commands of swanctl 6\.1\.0\n$/)
+  assert.equal((await cli.call('version', '--daemon')).out, '6.1.0 charon-systemd (Linux, 6.1, x86_64)\n')
+  assert.equal((await cli.swanctl('--version')).out, 'strongSwan swanctl 6.1.0\n')
+  assert.equal((await cli.swanctl('-V', '-d')).out, 'strongSwan 6.1.0 charon-systemd (Linux, 6.1, x86_64)\n')
+  assert.deepEqual(await cli.call('list-conns'), { exit: 0, out: '', err: '' })
+})
+
+test('the name of the program decides whose words it has', () => {
+  assert.equal(personaOf('/usr/sbin/swanctl'), 'swanctl')
+  assert.equal(personaOf('/usr/bin/sallyport'), 'sallyport')
+  assert.equal(personaOf(undefined), 'sallyport')
 })
 
 test('log follows the daemon until it goes', async () => {
@@ -128,7 +186,7 @@ test('log follows the daemon until it goes', async () => {
   await cli.server.close()
   const { exit, out, err } = await following
   assert.deepEqual([exit, out], [1, '00[IKE] hello\n'])
-  assert.match(err, /the daemon closed the connection/)
+  assert.equal(err, 'connection closed\n')
 })
 
 test('no daemon: the errno as status, and how to start it', async () => {
@@ -138,13 +196,52 @@ test('no daemon: the errno as status, and how to start it', async () => {
   assert.match(err, /connecting to 'unix:\/\/\/nowhere\/vici' failed: ENOENT; the daemon does not run: start it/)
 })
 
+test('no daemon, as swanctl has it', async () => {
+  await using cli = await against(scriptedDaemon())
+  const { exit, err } = await cli.swanctl('--stats', '--uri', 'unix:///nowhere/vici')
+  assert.equal(exit, 2)
+  assert.match(err, /^connecting to 'unix:\/\/\/nowhere\/vici' failed: No such file or directory\n/)
+  assert.match(err, /\nerror: connecting to 'unix:\/\/\/nowhere\/vici' URI failed: No such file or directory\n$/)
+  const nonsense = await cli.swanctl('--stats', '--uri', 'nonsense')
+  assert.deepEqual([nonsense.exit, nonsense.err.includes('failed: ENOENT')], [2, false])
+})
+
 test('usage', async () => {
   await using cli = await against(scriptedDaemon())
-  for (const argv of [[], ['nosuch'], ['up'], ['status', '--nosuch'], ['toString']]) {
+  for (const argv of [['nosuch'], ['up'], ['status', '--nosuch'], ['toString']]) {
     const { exit, err } = await cli.call(...argv)
     assert.equal(exit, 1, argv.join(' '))
-    assert.match(err, /usage: sallyport COMMAND/)
+    assert.match(err, /usage: sallyport /)
   }
+  assert.equal((await cli.call()).exit, 1)
   assert.equal((await cli.call('--help')).exit, 0)
+  assert.match((await cli.call('status', '--help')).out, /usage: sallyport status \[NAME\] \[options\]/)
   assert.match((await cli.call('status', '--uri', 'x')).err, /no address of a VICI socket/)
+})
+
+test('usage as getopt has it', async () => {
+  await using cli = await against(scriptedDaemon())
+  const calls: readonly (readonly [words: string, complaint: string, summary: string])[] = [
+    ['--nosuch', "unrecognized option '--nosuch'", 'invalid command'],
+    ['-Z', "invalid option -- 'Z'", 'invalid command'],
+    ['--stats=x', "option '--stats' doesn't allow an argument", 'invalid command'],
+    ['--stats --nosuch', "unrecognized option '--nosuch'", 'invalid --stats option'],
+    ['--stats --uri', "option '--uri' requires an argument", 'invalid --stats option'],
+    ['--stats -u', "option requires an argument -- 'u'", 'invalid --stats option'],
+    ['--list-co --ike', "option '--ike' requires an argument", 'invalid --list-conns option'],
+    ['--rekey --child', "option '--child' requires an argument", 'invalid --rekey option'],
+    ['--rekey --ik x', "option '--ik' is ambiguous; possibilities: '--ike' '--ike-id'", 'invalid --rekey option'],
+  ]
+  for (const [words, complaint, summary] of calls) {
+    const { exit, err } = await cli.swanctl(...words.split(' '))
+    assert.equal(exit, 1, words)
+    assert.equal(err.split('\n')[0], `swanctl: ${complaint}`)
+    assert.equal(err.split('\n').at(-2), `error: ${summary}`)
+  }
+  assert.equal((await cli.swanctl('foo', '--list-sas', '--', '--raw')).exit, 0)
+  assert.equal((await cli.swanctl()).exit, 0)
+})
+
+test('--options: more arguments from a file', () => {
+  assert.deepEqual(optionWords('--child "n e t" # comment\n -r\n'), ['--child', 'n e t', '-r'])
 })

@@ -24,7 +24,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   metrics: ['ike boundary'],
   scripts: ['config', 'ike boundary'],
   vici: ['wire', 'crypto', 'pki', 'config', 'kernel', 'ike boundary'],
-  cli: ['config', 'vici'],
+  cli: ['wire', 'crypto', 'pki', 'config', 'vici'],
 }
 
 /** The files of src/ike that say what goes in and comes out. */
