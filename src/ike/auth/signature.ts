@@ -3,6 +3,7 @@ import type { AuthRound, SignatureConstraint } from '../../config/connection.ts'
 import { chooseScheme, encodeAuth, type SchemeOptions } from '../../crypto/signatures.ts'
 import type { PeerConstraints, SchemeConstraint } from '../../pki/constraints.ts'
 import { formatIdentity, type Identity } from '../../pki/identity.ts'
+import type { KeyType } from '../../pki/keys.ts'
 import { findKeyFor } from '../../pki/store.ts'
 import { CERT_ENCODING, HASH_ALGORITHM } from '../../wire/numbers.ts'
 import type { AUTHPayload, CERTPayload, CERTREQPayload } from '../../wire/payloads/index.ts'
@@ -141,11 +142,7 @@ export const signatureHashes: readonly number[] = [
 
 /** The words of `auth` as constraints: all of them for the AUTH signature, those without `ike:` for the chain. */
 function schemeConstraints(signatures: readonly SignatureConstraint[]): PeerConstraints {
-  const typed = signatures.flatMap(({ keyType, ...rest }) =>
-    keyType === 'any'
-      ? []
-      : [{ ...rest, keyType: keyType === 'rsa/pss' ? ('rsa' as const) : keyType, pss: keyType === 'rsa/pss' }],
-  )
+  const typed = signatures.flatMap(perKeyType)
   if (typed.length === 0) return {}
   const schemes = (list: typeof typed): SchemeConstraint[] =>
     list.flatMap(({ keyType, hashes, pss }) => hashes.map((hash) => ({ keyType, hash, ...(pss && { pss }) })))
@@ -164,10 +161,24 @@ function schemeConstraints(signatures: readonly SignatureConstraint[]): PeerCons
 /** What `ike:` and plain signature words say about the scheme to sign with. */
 function signingChoice(constraints: readonly SignatureConstraint[]): Pick<SchemeOptions, 'configured'> {
   const ours = constraints.some(({ ikeOnly }) => ikeOnly) ? constraints.filter(({ ikeOnly }) => ikeOnly) : constraints
-  const configured = ours.flatMap(({ keyType, hashes }) => {
-    if (keyType === 'any') return []
-    const type = keyType === 'rsa/pss' ? ('rsa' as const) : keyType
-    return hashes.map((hash) => ({ keyType: type, hash, ...(keyType === 'rsa/pss' && { pss: true }) }))
-  })
+  const configured = ours
+    .flatMap(perKeyType)
+    .flatMap(({ keyType, hashes, pss }) => hashes.map((hash) => ({ keyType, hash, ...(pss && { pss }) })))
   return configured.length > 0 ? { configured } : {}
+}
+
+/** A word with the kind of key that it is for. Hashes after `pubkey` are for each kind that has them; it alone says nothing. */
+function perKeyType({ keyType, ...rest }: SignatureConstraint): readonly TypedConstraint[] {
+  if (keyType === 'rsa/pss') return [{ ...rest, keyType: 'rsa', pss: true }]
+  if (keyType !== 'any') return [{ ...rest, keyType, pss: false }]
+  const identity = rest.hashes.filter((hash) => hash === HASH_ALGORITHM.IDENTITY)
+  const others = rest.hashes.filter((hash) => hash !== HASH_ALGORITHM.IDENTITY)
+  const of = (keyTypes: readonly KeyType[], hashes: readonly number[]): TypedConstraint[] =>
+    hashes.length === 0 ? [] : keyTypes.map((type) => ({ ...rest, hashes, keyType: type, pss: false }))
+  return [...of(['rsa', 'ecdsa'], others), ...of(['ed25519', 'ed448'], identity)]
+}
+
+interface TypedConstraint extends Omit<SignatureConstraint, 'keyType'> {
+  readonly keyType: KeyType
+  readonly pss: boolean
 }
