@@ -68,6 +68,7 @@ const path = '/sallyport/interop/upstream/bin:/usr/local/bin:/usr/sbin:/usr/bin:
 
 /** Copies what is the same in all scenarios from the prepared tree. To be done once. */
 export function layFoundations(prepared: string): void {
+  writeFileSync('/proc/sys/net/unix/max_dgram_qlen', '512') // as systemd does, for bursts of log lines
   rmSync(base, { recursive: true, force: true })
   const hosts = join(prepared, 'testing/hosts')
   cpSync('/etc', join(base, 'layers/root'), { recursive: true, verbatimSymlinks: true })
