@@ -46,7 +46,6 @@ export const roundKeys: KeyTable<RoundDraft> = {
   pubkeys: items((draft, bytes) => void draft.publicKeys.push(publicKeyInfo(loadPublicKey(bytes))), {
     syntax: 'public key',
     default: '',
-    support: 'kept',
   }),
   groups: items((draft, bytes) => void draft.groups.push(textOf(bytes)), {
     syntax: 'identity',

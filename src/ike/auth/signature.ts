@@ -1,10 +1,11 @@
-/** Authentication by a signature and X.509 certificates (RFC 7296 §2.15, RFC 7427, RFC 4754, RFC 8420). */
+/** Authentication by a signature, with X.509 certificates or keys that both sides know (RFC 7296 §2.15, RFC 7427, RFC 4754, RFC 8420). */
 import type { AuthRound, SignatureConstraint } from '../../config/connection.ts'
 import { chooseScheme, encodeAuth, type SchemeOptions } from '../../crypto/signatures.ts'
+import type { RawKey } from '../../pki/authenticate.ts'
 import type { PeerConstraints, SchemeConstraint } from '../../pki/constraints.ts'
 import { formatIdentity, type Identity } from '../../pki/identity.ts'
-import type { KeyType } from '../../pki/keys.ts'
-import { findKeyFor } from '../../pki/store.ts'
+import { type KeyType, publicKeyFromInfo, publicKeyId } from '../../pki/keys.ts'
+import { type CredentialStore, findKeyFor, type SigningCredential } from '../../pki/store.ts'
 import { CERT_ENCODING, HASH_ALGORITHM } from '../../wire/numbers.ts'
 import type { AUTHPayload, CERTPayload, CERTREQPayload } from '../../wire/payloads/index.ts'
 import { LocalFailure } from '../errors.ts'
@@ -22,7 +23,8 @@ export function* proveSignature(
 ): Script<Proof> {
   const { core, peer } = sa
   const configured = (round?.certificates ?? []).map(certificateOf)
-  const credential = findKeyFor(core.credentials, us, configured, sa.requestedCas)
+  const credential =
+    rawCredential(core.credentials, round) ?? findKeyFor(core.credentials, us, configured, sa.requestedCas)
   if (credential === undefined) {
     throw new LocalFailure(
       `no private key found for '${formatIdentity(us)}': load a certificate with this identity as subject or altName, and its key`,
@@ -59,6 +61,9 @@ export function* verifySignature(
   const { core } = sa
   const { credentials, settings } = core
   const pinned = (round?.certificates ?? []).map(certificateOf)
+  const rawKeys = (round?.publicKeys ?? []).map((info): RawKey => ({ key: publicKeyFromInfo(info) }))
+  // Where nothing but keys are named, no certificate speaks for the peer.
+  const isRaw = rawKeys.length > 0 && pinned.length === 0
   const authorities = (round?.caCertificates ?? []).map(certificateOf)
   const trusted = settings.rejectTrustedEndEntity ? [] : credentials.certificates
   if (round !== undefined && round.groups.length > 0) {
@@ -74,8 +79,9 @@ export function* verifySignature(
         .filter(({ encoding }) => encoding === CERT_ENCODING.X_509_CERTIFICATE_SIGNATURE)
         .map(({ data }) => data),
       // Certificates that a connection names are trusted like loaded ones.
-      anchors: [...credentials.anchors, ...authorities],
-      trustedLeaves: [...pinned, ...trusted],
+      anchors: isRaw ? [] : [...credentials.anchors, ...authorities],
+      trustedLeaves: isRaw ? [] : [...pinned, ...trusted],
+      rawKeys,
       authMethod: peer.auth.method,
       authData: peer.auth.data,
       octets,
@@ -101,6 +107,19 @@ export function* verifySignature(
     throw authenticationFailed(result.message)
   }
   core.log('IKE', 1, `authentication of '${formatIdentity(peer.id)}' with ${result.scheme} successful`, sa)
+}
+
+/** Our key where the connection names a public key and no certificate: the peer has that key, and gets no CERT. */
+function rawCredential(
+  { privateKeys }: CredentialStore,
+  round: AuthRound | undefined,
+): Pick<SigningCredential, 'key' | 'chain'> | undefined {
+  if (round === undefined || round.certificates.length > 0) return undefined
+  for (const info of round.publicKeys) {
+    const key = privateKeys.get(publicKeyId(publicKeyFromInfo(info)))
+    if (key !== undefined) return { key, chain: [] }
+  }
+  return undefined
 }
 
 /** CERTREQ for every CA that may vouch for the peer (RFC 7296 §3.7): the SHA-1 hashes of their keys. */
