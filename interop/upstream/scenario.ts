@@ -26,7 +26,11 @@ export function readScenario(prepared: string, name: string, folder: string): Sc
   const before = readCommands(text('pretest.dat'))
   const checks = readChecks(text('evaltest.dat'))
   const after = readCommands(text('posttest.dat'))
-  const named = [...before, ...checks, ...after].map(({ host }) => host)
+  // Some are only pinged, and test.conf does not count them.
+  const all = ['pretest.dat', 'evaltest.dat', 'posttest.dat']
+    .map((file) => readFileSync(join(from, file), 'utf8'))
+    .join()
+  const named = hostNames.filter((host) => new RegExp(`(?:^|[_-])${host}|\\b${host}\\.`, 'im').test(all))
   const taking = new Set([...parts.hosts, ...parts.daemons, ...parts.captures, ...named, 'winnetou'])
   if (existsSync(join(from, 'hosts'))) copy(join(from, 'hosts'), folder, replace)
   return {
