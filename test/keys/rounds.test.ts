@@ -1,7 +1,9 @@
 /** The keys of `local<suffix>` and `remote<suffix>`: who authenticates how, and as whom. */
 import assert from 'node:assert/strict'
+import { createPublicKey } from 'node:crypto'
 import { formatIdentity } from '../../src/pki/identity.ts'
 import { logged, onlySa, saidToPeer, sameSingleChild } from '../simulation/expect.ts'
+import { testKey } from '../simulation/test-keys.ts'
 import type { World } from '../simulation/world.ts'
 import { type Conf, certificate, certificates, hosts, initiate, key, refused, up } from './hosts.ts'
 
@@ -72,6 +74,21 @@ key('connections.<conn>.local.certs', 'the certificate to send; the identity is 
 key('connections.<conn>.remote.certs', 'the only certificates that the peer may have', async () => {
   await up(certificates({ right: { remote: 'certs = left.der', files: ofLeft } }))
   await refusedBy({ remote: 'certs = right.der' }, 'constraint')
+})
+
+const pemOf = (name: string): string =>
+  String(createPublicKey(testKey('p256', name)).export({ format: 'pem', type: 'spki' }))
+
+key('connections.<conn>.local.pubkeys', 'the key to sign with; no certificate is sent', async () => {
+  const left = { local: 'pubkeys = left.pem', files: { 'pubkey/left.pem': pemOf('left') } }
+  const right = { remote: 'pubkeys = left.pem', files: { 'pubkey/left.pem': pemOf('left') } }
+  const world = await up(certificates({ left, right }))
+  for (const { label } of world.left.sent) assert.doesNotMatch(label, / CERT /)
+})
+
+key('connections.<conn>.remote.pubkeys', 'the only keys that the peer may sign with', async () => {
+  const files = { 'pubkey/other.pem': pemOf('other') }
+  await refusedBy({ remote: 'pubkeys = other.pem', files }, 'signature validation failed')
 })
 
 key('connections.<conn>.remote.cacerts', 'the only CAs that the peer may have its certificate from', async () => {
