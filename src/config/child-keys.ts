@@ -134,12 +134,8 @@ export const childKeys: KeyTable<ChildDraft> = {
   icmp: field('icmp', parseBool, bool('no')),
   sha256_96: field('sha256_96', parseBool, bool('no')),
   single_pair: field('singlePair', parseBool, { ...bool('no'), support: 'own' }),
-  label: field('label', (text) => text, { syntax: 'security label', default: '', support: 'kept' }),
-  label_mode: field('labelMode', parseKeywordOf(['system', 'simple', 'selinux']), {
-    syntax: 'system, simple, selinux',
-    default: 'system',
-    support: 'kept',
-  }),
+  label: field('label', parseLabel, { syntax: 'security label', default: '' }),
+  label_mode: field('labelMode', parseLabelMode, { syntax: 'system, simple', default: 'system' }),
   per_cpu_sas: field('perCpuSas', parseKeywordOf(['no', 'yes', 'encap']), {
     syntax: 'no, yes, encap',
     default: 'no',
@@ -168,6 +164,17 @@ function selectors(name: 'localTs' | 'remoteTs'): KeyRow<ChildDraft> {
 function parseMode(text: string): ChildConfig['mode'] {
   if (text.toLowerCase() === 'iptfs') throw new ConfigError('IP-TFS is not supported; use tunnel')
   return parseKeywordOf(['tunnel', 'transport', 'transport_proxy', 'beet', 'pass', 'drop'])(text)
+}
+
+function parseLabel(text: string): string {
+  if (text === '') throw new ConfigError('a security label is empty')
+  return text
+}
+
+function parseLabelMode(text: string): ChildConfig['labelMode'] {
+  if (text.toLowerCase() === 'selinux')
+    throw new ConfigError('labels that the kernel gives to packets (SELinux) are not supported; use simple')
+  return parseKeywordOf(['system', 'simple'])(text)
 }
 
 function parseHwOffload(text: string): ChildConfig['hwOffload'] {

@@ -129,8 +129,9 @@ export interface ChildConfig {
   readonly sha256_96: boolean
   /** As responder: a Child SA for each pair of addresses. */
   readonly singlePair: boolean
+  /** Both sides must have the same one (RFC 9478). */
   readonly label?: string
-  readonly labelMode: 'system' | 'simple' | 'selinux'
+  readonly labelMode: 'system' | 'simple'
   readonly perCpuSas: 'no' | 'yes' | 'encap'
 }
 

@@ -5,7 +5,9 @@
 import type { KeyObject } from 'node:crypto'
 import type { Credentials } from '../ike/credentials.ts'
 import { type Certificate, isCa } from '../pki/certificate.ts'
-import { publicKeyId } from '../pki/keys.ts'
+import { formatIdentity, hasWildcards, ID, type Identity, type IdentityPattern } from '../pki/identity.ts'
+import { keyIdentifiers, publicKeyFromInfo, publicKeyId } from '../pki/keys.ts'
+import type { RawKey } from '../pki/store.ts'
 import type { Connection, SharedSecret } from './connection.ts'
 
 export type CertificateType = 'X509' | 'X509_AC' | 'X509_CRL' | 'OCSP_RESPONSE' | 'PUBKEY'
@@ -29,6 +31,8 @@ export interface LoadedCertificate {
 export interface LoadedBlob {
   readonly type: Exclude<CertificateType, 'X509'>
   readonly der: Uint8Array
+  /** Whose public key it is, beside those that are named by it. */
+  readonly subject?: Identity
 }
 
 export class CredentialSet {
@@ -47,8 +51,14 @@ export class CredentialSet {
     this.#snapshot = undefined
   }
 
-  addBlob(type: LoadedBlob['type'], der: Uint8Array): void {
-    this.#blobs.set(`${type} ${Buffer.from(der).toString('base64')}`, { type, der })
+  addBlob(type: LoadedBlob['type'], der: Uint8Array, subject?: Identity): void {
+    const named = subject === undefined ? '' : formatIdentity(subject)
+    this.#blobs.set(`${type} ${Buffer.from(der).toString('base64')} ${named}`, {
+      type,
+      der,
+      ...(subject && { subject }),
+    })
+    this.#snapshot = undefined
   }
 
   /** The certificates that a connection brings along are trusted as if they were loaded. */
@@ -56,6 +66,7 @@ export class CredentialSet {
     for (const round of [...connection.local, ...connection.remote]) {
       for (const der of round.certificates) this.addCertificate(parse(der), 'NONE')
       for (const der of round.caCertificates) this.addCertificate(parse(der), 'CA')
+      for (const der of round.publicKeys) this.addBlob('PUBKEY', der, exactly(round.id))
     }
   }
 
@@ -147,10 +158,23 @@ export class CredentialSet {
       anchors: [...anchors.values()],
       certificates: loaded.filter((certificate) => !isCa(certificate)),
       privateKeys: new Map(this.#keys),
+      publicKeys: this.blobs.filter(({ type }) => type === 'PUBKEY').flatMap(trusted),
       secrets: [...this.#shared],
       certUriBases: this.authorities.flatMap(({ certificate, certUriBase }) =>
         certUriBase === undefined ? [] : [{ authority: certificate, base: certUriBase }],
       ),
     }
   }
+}
+
+/** A round's identity, if it is one and no pattern. */
+function exactly(id: IdentityPattern | undefined): Identity | undefined {
+  return id === undefined || 'regex' in id || id.type === ID.ANY || hasWildcards(id) ? undefined : id
+}
+
+/** Whom a public key speaks for: whoever it was loaded for, and those who are named by it. */
+function trusted({ der, subject }: LoadedBlob): RawKey[] {
+  const key = publicKeyFromInfo(der)
+  const named = keyIdentifiers(key).map((data) => ({ type: ID.KEY_ID, data }))
+  return [...(subject ? [subject] : []), ...named].map((identity) => ({ key, identity }))
 }

@@ -284,8 +284,8 @@ test('what is asked for and not done yet is named, what asks for nothing is not'
     children { net { updown = x
       dpd_action = clear
       close_action = trap
-      label = secret } }`
-  assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, ['local.aaa_id', 'children.net.label'])
+      per_cpu_sas = yes } }`
+  assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, ['local.aaa_id', 'children.net.per_cpu_sas'])
 })
 
 test('what is unique to Child SAs is refused where there are none', () => {
@@ -293,6 +293,17 @@ test('what is unique to Child SAs is refused where there are none', () => {
   assert.match(shunt('pass'), /%unique is for CHILD_SAs, mode = pass has none/)
   assert.match(shunt('drop'), /mode = drop has none/)
   assert.equal(shunt('tunnel'), 'accepted')
+})
+
+test('a security label is for both sides to have, not for the kernel', () => {
+  const conf = (mode: string): Tree => tree(`children { y { label = secret\n ${mode} } }`)
+  assert.equal(load('children { y { label = secret } }').children[0]?.label, 'secret')
+  assert.match(errmsg(tree('children { y { label = "" } }')), /invalid value for: label/)
+  assert.match(errmsg(conf('label_mode = selinux')), /invalid value for: label_mode/)
+  const selinux = memoryFiles({ '/sys/fs/selinux/enforce': '1' })
+  assert.throws(() => loadConnection('x', conf(''), selinux), /invalid value for: label_mode/)
+  assert.throws(() => loadConnection('x', conf('label_mode = system'), selinux), /invalid value for: label_mode/)
+  assert.doesNotThrow(() => loadConnection('x', conf('label_mode = simple'), selinux))
 })
 
 test('raw public keys are kept as SubjectPublicKeyInfo', () => {

@@ -3,7 +3,8 @@
  * strictness, defaults and error texts.
  */
 import { parseCertificate } from '../pki/certificate.ts'
-import { formatIdentity, ID, identityFromName } from '../pki/identity.ts'
+import { formatIdentity, ID, type Identity, identityFromName } from '../pki/identity.ts'
+import { keyIdentifiers, publicKeyFromInfo } from '../pki/keys.ts'
 import { DecodeError } from '../wire/errors.ts'
 import { type ChildDraft, childKeys, newChildDraft } from './child-keys.ts'
 import { ConfigError } from './config-error.ts'
@@ -65,6 +66,7 @@ export function loadConnection(
           `children.${item.name}`,
           readKeys(item.items, childKeys, child, () => undefined),
         )
+        requireSimpleLabel(child, files)
         children.push(childConfig(item.name, child))
       }
     } else throw new ConfigError(`invalid section: ${section}`)
@@ -160,12 +162,17 @@ function authRounds(side: 'local' | 'remote', drafts: readonly RoundDraft[], not
   }))
 }
 
-/** Our own id is by default the subject of our first certificate; `%any` for ourselves says nothing. */
+/** Our own id is by default the subject of our first certificate or the name of our key; `%any` for ourselves says nothing. */
 function roundId(side: 'local' | 'remote', draft: RoundDraft, notes: string[]): AuthRound['id'] {
   const unset = draft.id === undefined || (side === 'local' && draft.id.type === ID.ANY)
-  const [first] = draft.certificates
-  if (!unset || side === 'remote' || first === undefined) return unset && side === 'local' ? undefined : draft.id
-  const id = identityFromName(parseCertificate(first).subject)
+  if (!unset || side === 'remote') return unset && side === 'local' ? undefined : draft.id
+  const [certificate] = draft.certificates
+  const [key] = draft.publicKeys
+  if (certificate === undefined && key === undefined) return undefined
+  const id: Identity =
+    certificate !== undefined
+      ? identityFromName(parseCertificate(certificate).subject)
+      : { type: ID.KEY_ID, data: keyIdentifiers(publicKeyFromInfo(key ?? new Uint8Array()))[0] }
   notes.push(`  id not specified, defaulting to cert subject '${formatIdentity(id)}'`)
   return id
 }
@@ -227,6 +234,13 @@ function requireSharedMarks({ mode, markIn, markOut }: ChildDraft): void {
   if (mode !== 'pass' && mode !== 'drop') return
   const unique = [markIn, markOut].find((mark) => typeof mark?.value === 'string')
   if (unique !== undefined) throw new ConfigError(`${unique.value} is for CHILD_SAs, mode = ${mode} has none`)
+}
+
+/** @throws ConfigError when charon would take labels from SELinux */
+function requireSimpleLabel({ label, labelMode }: ChildDraft, files: ConfigFiles): void {
+  if (label === undefined || labelMode === 'simple' || files.stat('/sys/fs/selinux/enforce') === undefined) return
+  const reason = 'this system has SELinux, whose labels of packets are not supported; use label_mode = simple'
+  throw new ConfigError('invalid value for: label_mode, config discarded', undefined, new ConfigError(reason))
 }
 
 /** The reason behind a load-conn error, for the log; the message itself when there is none. */

@@ -17,6 +17,7 @@ import { selectionRules } from './exchanges/ike-sa-init.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { has } from './notifies.ts'
 import { type Selected, type SelectionRules, select } from './proposals.ts'
+import { labelsFit } from './security-labels.ts'
 import { isSinglePair, pairs, substituted, within } from './selectors.ts'
 import { localSelectors, remoteSelectors } from './virtual-ips.ts'
 
@@ -45,6 +46,7 @@ export function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: bool
   const askedRemote = addressSelectors(offer.TSi.selectors)
   const fits = (old ? [old.config] : connection.children).flatMap((config) => {
     if (config.mode === 'pass' || config.mode === 'drop') return []
+    if (!labelsFit(config, offer.TSi, offer.TSr)) return []
     const ourLocal = old?.agreement.localTs ?? localSelectors(sa, config.localTs)
     const ourRemote = old?.agreement.remoteTs ?? remoteSelectors(sa, config.remoteTs)
     const transport = config.mode === 'transport' && has(offer.N, NOTIFY.USE_TRANSPORT_MODE)
@@ -178,7 +180,8 @@ function configuredSelectors(sa: IkeSa): string {
   const texts = children.map((config) => {
     const ours = localSelectors(sa, config.localTs)
     const theirs = remoteSelectors(sa, config.remoteTs)
-    return `${config.name}: ${formatSelectors(ours)} === ${formatSelectors(theirs)}`
+    const labelled = config.label === undefined ? '' : ` with the label '${config.label}'`
+    return `${config.name}: ${formatSelectors(ours)} === ${formatSelectors(theirs)}${labelled}`
   })
   return ` (configured: ${texts.join('; ')})`
 }

@@ -34,6 +34,7 @@ import { errorIn, has, notify } from './notifies.ts'
 import { accepted, childSuiteOf, proposalOf, type Selected } from './proposals.ts'
 import { type ReservedSpi, reserveSpi } from './reserved-spi.ts'
 import type { Script } from './script.ts'
+import { labelSelectors, labelsFit } from './security-labels.ts'
 import { packetSelectors, pairs, within } from './selectors.ts'
 import { announceChild } from './updown.ts'
 import { localSelectors, remoteSelectors, requireRequest } from './virtual-ips.ts'
@@ -106,8 +107,8 @@ export function draft(sa: IkeSa, plan: ChildPlan, spi: ReservedSpi, withoutKeyEx
     { type: 'SA', proposals: proposals.map((p, i) => proposalOf(p, i + 1, spiField, withoutKeyExchange)) },
   ]
   const selectors: Payload[] = [
-    { type: 'TSi', selectors: packet ? [packet.local, ...localTs] : localTs },
-    { type: 'TSr', selectors: packet ? [packet.remote, ...remoteTs] : remoteTs },
+    { type: 'TSi', selectors: [...(packet ? [packet.local] : []), ...localTs, ...labelSelectors(config)] },
+    { type: 'TSr', selectors: [...(packet ? [packet.remote] : []), ...remoteTs, ...labelSelectors(config)] },
   ]
   return { plan, uniqueId, proposals, localTs, remoteTs, transport, proposal, selectors, ...(old && { old }) }
 }
@@ -146,6 +147,10 @@ export function* conclude(
     throw new Refusal(NOTIFY.NO_PROPOSAL_CHOSEN, 'peer selected a proposal that we did not offer, no CHILD_SA built')
   }
   core.log('CFG', 1, `selected proposal: ${formatProposal(selected)}`, sa)
+  if (!labelsFit(config, TSi, TSr)) {
+    const message = 'the security labels of the answer are not those of the request, no CHILD_SA built'
+    throw new Refusal(NOTIFY.TS_UNACCEPTABLE, message)
+  }
   const transport = has(N, NOTIFY.USE_TRANSPORT_MODE)
   const given = [addressSelectors(TSi.selectors), addressSelectors(TSr.selectors)] as const
   const [answeredTs, remoteTs] = throughNat(sa, draft.transport && transport, ...given)
@@ -223,8 +228,8 @@ export function* grant(
     { type: 'SA', proposals: [proposalOf(selected, selected.number, spiBytes32(spi.spi), withoutKeyExchange)] },
   ]
   const selectors: Payload[] = [
-    { type: 'TSi', selectors: remoteTs },
-    { type: 'TSr', selectors: localTs },
+    { type: 'TSi', selectors: [...remoteTs, ...labelSelectors(config)] },
+    { type: 'TSr', selectors: [...localTs, ...labelSelectors(config)] },
   ]
   using followed = followUp && (yield* followUp(selected, proposal, selectors))
   const child = yield* establish(sa, {
@@ -276,6 +281,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
     ? [keymat.initiator, keymat.responder]
     : [keymat.responder, keymat.initiator]
   const { localTs, remoteTs } = agreement
+  if (config.label !== undefined) core.log('CFG', 1, `selected security label: ${config.label}`, sa)
   // The child of a trap shares its reqid when it has its selectors. One that was narrowed has policies of its own, and
   // they must agree with those of every other child with these selectors.
   const marking = old?.marking ?? core.uniqueNumbers.marking(config, sa.interfaceIds, options.kept)

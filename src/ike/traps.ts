@@ -7,6 +7,7 @@ import type { Core } from './core.ts'
 import { LocalFailure } from './errors.ts'
 import { shuntMarking } from './marks.ts'
 import { kernel, run, type Script } from './script.ts'
+import { securityLabel } from './security-labels.ts'
 import { kernelSelector, pairs, policyPriority, resolveSelectors } from './selectors.ts'
 import type { PolicyView } from './view.ts'
 
@@ -100,14 +101,18 @@ export class Traps {
       ({ connection, config }) =>
         (ike === undefined || connection.name === ike) && (child === undefined || config.name === child),
     )
-    return shown.reverse().map(({ connection, config, reqid, localTs, remoteTs }) => ({
-      connection: connection.name,
-      child: config.name,
-      ...(reqid !== undefined && { reqid }),
-      mode: modeNames[config.mode],
-      localTs,
-      remoteTs,
-    }))
+    return shown.reverse().map(({ connection, config, reqid, localTs, remoteTs }) => {
+      const label = securityLabel(config)
+      return {
+        connection: connection.name,
+        child: config.name,
+        ...(reqid !== undefined && { reqid }),
+        mode: modeNames[config.mode],
+        ...(label && { label }),
+        localTs,
+        remoteTs,
+      }
+    })
   }
 
   *#prepare(connection: Connection, config: ChildConfig): Script<Trap> {

@@ -115,6 +115,7 @@ export interface PolicyView {
   readonly child: string
   readonly reqid?: number
   readonly mode: 'TUNNEL' | 'TRANSPORT' | 'TRANSPORT_PROXY' | 'BEET' | 'PASS' | 'DROP'
+  readonly label?: Uint8Array
   readonly localTs: readonly AddressSelector[]
   readonly remoteTs: readonly AddressSelector[]
 }

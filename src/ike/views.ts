@@ -4,6 +4,7 @@ import { EXCHANGE } from '../wire/numbers.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { proposalView } from './proposals.ts'
+import { securityLabel } from './security-labels.ts'
 import type { ChildSaView, IkeSaView, ProposalView } from './view.ts'
 
 /** Counters of a child's two states, as the kernel has just told them. */
@@ -56,6 +57,7 @@ export function ikeSaView(
 export function childSaView(sa: IkeSa, child: ChildSa, usage: ChildUsage | undefined): ChildSaView {
   const { core } = sa
   const { agreement } = child
+  const label = securityLabel(child.config)
   const until = (at: number | undefined) => (at === undefined ? undefined : seconds(at - core.now))
   const ago = (side: SaUsage | undefined) =>
     side?.lastUsedMs === undefined ? undefined : Math.max(0, seconds(core.now - side.lastUsedMs))
@@ -68,6 +70,7 @@ export function childSaView(sa: IkeSa, child: ChildSa, usage: ChildUsage | undef
     uniqueId: child.uniqueId,
     reqid: child.reqid,
     state: child.state,
+    ...(label && { label }),
     mode: agreement.mode === 'transport' ? 'TRANSPORT' : agreement.mode === 'beet' ? 'BEET' : 'TUNNEL',
     protocol: child.protocol,
     encap: child.encapsulated,

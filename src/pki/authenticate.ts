@@ -9,7 +9,7 @@ import { DEFAULT_BUDGET, type PathFailure, validate } from './path.ts'
 import type { PolicyInputs } from './policy.ts'
 import { type RevocationPolicy, withoutSources } from './revocation.ts'
 import { readSignatureAlgorithm } from './signature-algorithm.ts'
-import { identitiesOf, identityInCertificate } from './store.ts'
+import { identitiesOf, identityInCertificate, type RawKey } from './store.ts'
 
 /** Everything about a peer that says who it is and signs for it. */
 export interface PeerAuthentication {
@@ -33,12 +33,6 @@ export interface PeerAuthentication {
   readonly policy?: PolicyInputs
   /** What an unknown revocation status means; `relaxed` by default. */
   readonly revocation?: RevocationPolicy
-}
-
-/** A public key that is trusted without a certificate (RFC 7670); without an identity, for whoever the connection accepts. */
-export interface RawKey {
-  readonly key: KeyObject
-  readonly identity?: Identity
 }
 
 /** Whether the peer is who it says it is. */

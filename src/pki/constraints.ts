@@ -20,8 +20,9 @@ export interface PeerConstraints {
   readonly announcedHashes?: readonly number[]
   /** A CA in the chain must have this identity. */
   readonly caId?: IdentityPattern
-  /** The peer's certificate must be one of these. */
+  /** The peer's certificate must be one of these, or its raw key one of `publicKeys`. */
   readonly certificates?: readonly Certificate[]
+  readonly publicKeys?: readonly KeyObject[]
   /** One of these CAs must be in the chain. */
   readonly authorities?: readonly Certificate[]
   readonly rdnMatching?: RdnMatching
@@ -55,7 +56,7 @@ export function checkChain(
   key: KeyObject,
   constraints: PeerConstraints,
 ): string | undefined {
-  const { minimumBits, chainSchemes, caId, certificates, authorities, rdnMatching } = constraints
+  const { minimumBits, chainSchemes, caId, certificates, publicKeys, authorities, rdnMatching } = constraints
   const [leaf, ...cas] = path
   for (const each of [key, ...cas.map(({ publicKey }) => publicKey)]) {
     const least = minimumBits?.[keyTypeOf(each)]
@@ -67,8 +68,12 @@ export function checkChain(
     if (used.keyType !== undefined && !allows(chainSchemes, used.keyType, hash, used.pssSaltBytes !== undefined))
       return `constraint check failed: signature scheme ${used.name} of certificate "${subjectText}" not acceptable`
   }
-  if (certificates !== undefined && !certificates.some((pinned) => leaf !== undefined && sameCertificate(pinned, leaf)))
-    return `constraint check failed: peer not authenticated by one of the certificates configured for it`
+  const pinned =
+    leaf === undefined
+      ? publicKeys?.some((one) => one.equals(key))
+      : certificates?.some((one) => sameCertificate(one, leaf))
+  if ((certificates !== undefined || publicKeys !== undefined) && !pinned)
+    return `constraint check failed: peer not authenticated by one of the certificates or public keys configured for it`
   if (authorities !== undefined && !authorities.some((ca) => cas.some((each) => sameCertificate(ca, each)))) {
     const names = authorities.map((ca) => `"${ca.subjectText}"`)
     return `constraint check failed: peer not authenticated by CA ${names.join(' or ')}`

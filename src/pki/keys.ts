@@ -102,6 +102,12 @@ export function publicKeyInfo(key: KeyObject): Uint8Array {
   return Uint8Array.from(publicKey.export({ format: 'der', type: 'spki' }))
 }
 
+/** Key identifiers that a raw public key is known by (`keyid:`): SHA-1 of it with its algorithm, and without. */
+export function keyIdentifiers(key: KeyObject): readonly [Uint8Array, Uint8Array] {
+  const info = publicKeyInfo(key)
+  return [sha1(info), sha1(subjectPublicKey(info))]
+}
+
 /** The bytes of the subjectPublicKey bit string in a SubjectPublicKeyInfo. Throws DecodeError. */
 export function subjectPublicKey(info: Uint8Array): Uint8Array {
   const outer = DerReader.over(info, 'public key').sequence('SubjectPublicKeyInfo')

@@ -13,6 +13,14 @@ export interface CredentialStore {
   readonly certificates: readonly Certificate[]
   /** Private keys by `publicKeyId`. */
   readonly privateKeys: ReadonlyMap<string, KeyObject>
+  /** Public keys that are trusted without a certificate, each for an identity. */
+  readonly publicKeys?: readonly RawKey[]
+}
+
+/** A public key that is trusted without a certificate; without an identity, for whoever the connection accepts. */
+export interface RawKey {
+  readonly key: KeyObject
+  readonly identity?: Identity
 }
 
 export const EMPTY_STORE: CredentialStore = { anchors: [], certificates: [], privateKeys: new Map() }

@@ -4,7 +4,8 @@ import type { Action, AuthRound, ChildConfig, ConfiguredProposal, Connection } f
 import { formatConfiguredSelector } from '../config/selectors.ts'
 import { flag, list, optional, section, type Tree, type TreeItem, value } from '../config/tree.ts'
 import { parseCertificate } from '../pki/certificate.ts'
-import { formatIdentity } from '../pki/identity.ts'
+import { formatIdentity, ID } from '../pki/identity.ts'
+import { keyIdentifiers, publicKeyFromInfo } from '../pki/keys.ts'
 import { TRANSFORM_TYPE } from '../wire/numbers.ts'
 
 export function connectionSection(connection: Connection): Tree {
@@ -37,7 +38,7 @@ export function connectionSection(connection: Connection): Tree {
 function childFields(child: ChildConfig): Tree {
   return [
     value('mode', child.mode.toUpperCase()),
-    ...optional('label', child.label),
+    ...optional('label', child.label && Buffer.from(`${child.label}\0`).toString('hex')),
     value('rekey_time', child.lifetimeSeconds.rekey),
     value('rekey_bytes', child.lifetimeBytes.rekey),
     value('rekey_packets', child.lifetimePackets.rekey),
@@ -74,9 +75,15 @@ function roundFields(round: AuthRound): Tree {
     ...optional('eap_id', round.eapId && formatIdentity(round.eapId)),
     list('groups', round.groups),
     list('cert_policy', round.certPolicies),
-    list('certs', subjects(round.certificates)),
+    list('certs', [...subjects(round.certificates), ...round.publicKeys.map((key) => keyOwner(round, key))]),
     list('cacerts', subjects(round.caCertificates)),
   ]
+}
+
+/** As charon calls a raw public key: by whom it is for, else by its own name. */
+function keyOwner({ id }: AuthRound, der: Uint8Array): string {
+  if (id !== undefined && ('regex' in id || id.type !== ID.ANY)) return formatIdentity(id)
+  return formatIdentity({ type: ID.KEY_ID, data: keyIdentifiers(publicKeyFromInfo(der))[0] })
 }
 
 const classNames = { any: 'any', pubkey: 'public key', psk: 'pre-shared key', eap: 'EAP' } as const

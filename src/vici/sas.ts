@@ -56,6 +56,7 @@ export function policySection(policy: PolicyView): Tree {
       ...optional('reqid', policy.reqid),
       ...optional('ike', policy.connection),
       value('mode', policy.mode),
+      ...optional('label', policy.label && Buffer.from(policy.label).toString('hex')),
       list('local-ts', policy.localTs.map(selectorText)),
       list('remote-ts', policy.remoteTs.map(selectorText)),
     ]),

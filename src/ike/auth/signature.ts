@@ -1,11 +1,10 @@
 /** Authentication by a signature, with X.509 certificates or keys that both sides know (RFC 7296 §2.15, RFC 7427, RFC 4754, RFC 8420). */
 import type { AuthRound, SignatureConstraint } from '../../config/connection.ts'
 import { chooseScheme, encodeAuth, type SchemeOptions } from '../../crypto/signatures.ts'
-import type { RawKey } from '../../pki/authenticate.ts'
 import type { PeerConstraints, SchemeConstraint } from '../../pki/constraints.ts'
 import { formatIdentity, type Identity } from '../../pki/identity.ts'
 import { type KeyType, publicKeyFromInfo, publicKeyId } from '../../pki/keys.ts'
-import { type CredentialStore, findKeyFor, type SigningCredential } from '../../pki/store.ts'
+import { findKeyFor, type SigningCredential } from '../../pki/store.ts'
 import { CERT_ENCODING, HASH_ALGORITHM } from '../../wire/numbers.ts'
 import type { AUTHPayload, CERTPayload, CERTREQPayload } from '../../wire/payloads/index.ts'
 import { LocalFailure } from '../errors.ts'
@@ -22,12 +21,10 @@ export function* proveSignature(
   octets: Uint8Array,
 ): Script<Proof> {
   const { core, peer } = sa
-  const configured = (round?.certificates ?? []).map(certificateOf)
-  const credential =
-    rawCredential(core.credentials, round) ?? findKeyFor(core.credentials, us, configured, sa.requestedCas)
+  const credential = credentialFor(sa, round, us)
   if (credential === undefined) {
     throw new LocalFailure(
-      `no private key found for '${formatIdentity(us)}': load a certificate with this identity as subject or altName, and its key`,
+      `no private key found for '${formatIdentity(us)}': load a certificate with this identity as subject or altName, or name the public key in pubkeys, and load its key`,
     )
   }
   const options: SchemeOptions = {
@@ -51,6 +48,23 @@ export function* proveSignature(
   return { certificates, auth }
 }
 
+/** What a connection names if it names anything, else what speaks for us. A raw public key is not sent: the peer has it. */
+function credentialFor(
+  sa: IkeSa,
+  round: AuthRound | undefined,
+  us: Identity,
+): Pick<SigningCredential, 'key' | 'chain'> | undefined {
+  const { credentials } = sa.core
+  const configured = (round?.certificates ?? []).map(certificateOf)
+  const raw = (round?.publicKeys ?? []).map(publicKeyFromInfo)
+  if (configured.length > 0 || raw.length === 0) {
+    const credential = findKeyFor(credentials, us, configured, sa.requestedCas)
+    if (credential !== undefined) return credential
+  }
+  const key = raw.map((one) => credentials.privateKeys.get(publicKeyId(one))).find((found) => found !== undefined)
+  return key && { key, chain: [] }
+}
+
 /** @throws Refusal AUTHENTICATION_FAILED, saying which step failed and for which certificate */
 export function* verifySignature(
   sa: IkeSa,
@@ -61,9 +75,7 @@ export function* verifySignature(
   const { core } = sa
   const { credentials, settings } = core
   const pinned = (round?.certificates ?? []).map(certificateOf)
-  const rawKeys = (round?.publicKeys ?? []).map((info): RawKey => ({ key: publicKeyFromInfo(info) }))
-  // Where nothing but keys are named, no certificate speaks for the peer.
-  const isRaw = rawKeys.length > 0 && pinned.length === 0
+  const pinnedKeys = (round?.publicKeys ?? []).map(publicKeyFromInfo)
   const authorities = (round?.caCertificates ?? []).map(certificateOf)
   const trusted = settings.rejectTrustedEndEntity ? [] : credentials.certificates
   if (round !== undefined && round.groups.length > 0) {
@@ -79,9 +91,9 @@ export function* verifySignature(
         .filter(({ encoding }) => encoding === CERT_ENCODING.X_509_CERTIFICATE_SIGNATURE)
         .map(({ data }) => data),
       // Certificates that a connection names are trusted like loaded ones.
-      anchors: isRaw ? [] : [...credentials.anchors, ...authorities],
-      trustedLeaves: isRaw ? [] : [...pinned, ...trusted],
-      rawKeys,
+      anchors: [...credentials.anchors, ...authorities],
+      trustedLeaves: [...pinned, ...trusted],
+      rawKeys: [...pinnedKeys.map((key) => ({ key })), ...(credentials.publicKeys ?? [])],
       authMethod: peer.auth.method,
       authData: peer.auth.data,
       octets,
@@ -95,6 +107,7 @@ export function* verifySignature(
         announcedHashes: signatureHashes,
         rdnMatching: settings.rdnMatching,
         ...(pinned.length > 0 && { certificates: pinned }),
+        ...(pinnedKeys.length > 0 && { publicKeys: pinnedKeys }),
         ...(authorities.length > 0 && { authorities }),
         ...(round?.caId && { caId: round.caId }),
       },
@@ -107,19 +120,6 @@ export function* verifySignature(
     throw authenticationFailed(result.message)
   }
   core.log('IKE', 1, `authentication of '${formatIdentity(peer.id)}' with ${result.scheme} successful`, sa)
-}
-
-/** Our key where the connection names a public key and no certificate: the peer has that key, and gets no CERT. */
-function rawCredential(
-  { privateKeys }: CredentialStore,
-  round: AuthRound | undefined,
-): Pick<SigningCredential, 'key' | 'chain'> | undefined {
-  if (round === undefined || round.certificates.length > 0) return undefined
-  for (const info of round.publicKeys) {
-    const key = privateKeys.get(publicKeyId(publicKeyFromInfo(info)))
-    if (key !== undefined) return { key, chain: [] }
-  }
-  return undefined
 }
 
 /** CERTREQ for every CA that may vouch for the peer (RFC 7296 §3.7): the SHA-1 hashes of their keys. */

@@ -1,10 +1,10 @@
 /** load-cert, load-key, unload-key, get-keys, load-shared, unload-shared, get-shared, flush-certs, clear-creds, list-certs. */
 import type { SharedSecret } from '../../config/connection.ts'
 import type { CertificateFlag, CertificateType } from '../../config/credential-set.ts'
-import { findList, findText, findValue, flag, list, printable, type Tree, value } from '../../config/tree.ts'
+import { findList, findText, findValue, flag, list, optional, printable, type Tree, value } from '../../config/tree.ts'
 import { type Certificate, certificatesFrom, isCa } from '../../pki/certificate.ts'
 import { DerReader } from '../../pki/der.ts'
-import { formatIdentity, matchIdentity, parseIdentity, parseIdentityPattern } from '../../pki/identity.ts'
+import { formatIdentity, ID, matchIdentity, parseIdentity, parseIdentityPattern } from '../../pki/identity.ts'
 import { loadPrivateKey, loadPublicKey, PassphraseMissing, publicKeyId, publicKeyInfo } from '../../pki/keys.ts'
 import { decodePem, isPem } from '../../pki/pem.ts'
 import { identitiesOf } from '../../pki/store.ts'
@@ -42,6 +42,7 @@ export const loadCert: Handler = async ({ message }, context) => {
     }
     const der = type === 'PUBKEY' ? publicKeyInfo(loadPublicKey(data)) : derOf(data)
     daemon.credentials.addBlob(type, der)
+    if (type === 'PUBKEY') await pushCredentials(context)
     daemon.log(configLog(`loaded certificate of type ${type}`))
     return success()
   } catch (error) {
@@ -151,7 +152,9 @@ export const listCerts: Handler = async ({ message, stream }, { daemon }) => {
     for (const blob of credentials.blobs) {
       if (blob.type !== wanted || blob.der.length > maxValueBytes) continue
       const owned = wanted === 'PUBKEY' && credentials.hasKey(publicKeyId(loadPublicKey(blob.der)))
-      await stream('list-cert', [value('type', wanted), ...flag('has_privkey', owned), value('data', blob.der)])
+      const whose = blob.subject && blob.subject.type !== ID.KEY_ID ? formatIdentity(blob.subject) : undefined
+      const fields = [value('type', wanted), ...flag('has_privkey', owned), value('data', blob.der)]
+      await stream('list-cert', [...fields, ...optional('subject', whose)])
     }
   }
   await blobs('PUBKEY')
