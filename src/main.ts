@@ -76,7 +76,7 @@ async function start(journal: string | undefined): Promise<void> {
   for (const warning of settings.warnings) early('LIB', warning, 'warn')
   selfTest()
 
-  const kernel = openKernel()
+  const kernel = openKernel({ routingTable: settings.core.routingTable })
   const sockets = openIkeSockets({
     portIke: settings.core.portIke,
     portNatT: settings.core.portNatT,

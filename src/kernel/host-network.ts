@@ -73,7 +73,7 @@ export class HostNetwork {
 
   /** A route that is there already is not ours and stays. */
   async addRoute({ route }: Operation<'add-route'>): Promise<undefined> {
-    await this.#addRule(route.table)
+    await this.addRule(route.table)
     const ifindex = route.interface === undefined ? undefined : await this.ifindex(route.interface)
     const added = await ignoring(['EEXIST'], this.#netlink.request(changeRoute(route, ifindex, true)))
     if (added !== undefined) this.#routes.set(routeKey(route), { route, ifindex })
@@ -114,6 +114,14 @@ export class HostNetwork {
     return failures
   }
 
+  /** Packets ask our table before the main one: `from all lookup 220 priority 220`. */
+  async addRule(table: number): Promise<void> {
+    if (table === 0 || table === RT_TABLE_MAIN || this.#tables.has(table)) return
+    for (const family of [4, 6] as const)
+      await ignoring(['EEXIST', 'EAFNOSUPPORT'], this.#netlink.request(changeRule(family, table, table, true)))
+    this.#tables.add(table)
+  }
+
   /** Removes the rules for our tables. */
   async removeRules(): Promise<void> {
     for (const table of this.#tables)
@@ -151,14 +159,6 @@ export class HostNetwork {
     // Virtual IPs of IPv6 are deprecated on purpose and still meant here.
     const candidates = all.filter((local) => local.usable || this.#addresses.has(local.address))
     return candidates.find((local) => isWithin(local.address, address, prefix))?.address
-  }
-
-  /** Packets ask our table before the main one: `from all lookup 220 priority 220`. */
-  async #addRule(table: number): Promise<void> {
-    if (table === 0 || table === RT_TABLE_MAIN || this.#tables.has(table)) return
-    for (const family of [4, 6] as const)
-      await ignoring(['EEXIST', 'EAFNOSUPPORT'], this.#netlink.request(changeRule(family, table, table, true)))
-    this.#tables.add(table)
   }
 
   async #removeAddress(address: string): Promise<void> {

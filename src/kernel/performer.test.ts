@@ -343,6 +343,16 @@ function tests(): void {
     assert.doesNotMatch(ip('-6', 'rule'), /220/)
   })
 
+  test('the rule for the table is there before any route, and goes in the end', async () => {
+    const kernel = openKernel({ routingTable: 220 })
+    await kernel.perform({ kind: 'local-addresses' })
+    assert.match(ip('rule'), /^220: from all lookup 220$/m)
+    assert.match(ip('-6', 'rule'), /^220: from all lookup 220$/m)
+    await kernel.close()
+    assert.doesNotMatch(ip('rule'), /220/)
+    assert.doesNotMatch(ip('-6', 'rule'), /220/)
+  })
+
   test('a route that the kernel refuses', async () => {
     await using kernel = open()
     await assert.rejects(kernel.perform({ kind: 'add-route', route: route('10.99.0.1') }), {

@@ -49,10 +49,11 @@ import {
 /**
  * The kernel of this host, through netlink. Deleting what is gone already succeeds; so does adding a route or an address
  * that is there already, but it is then not ours and stays.
+ * `routingTable` gets its rule at once, as with charon, whether or not a route ever comes.
  * @throws SystemCallError if netlink sockets cannot be opened
  */
-export function openKernel(): Kernel {
-  const kernel = new NetlinkKernel()
+export function openKernel({ routingTable = 0 }: { readonly routingTable?: number } = {}): Kernel {
+  const kernel = new NetlinkKernel(routingTable)
   keepLarvalStates()
   return kernel
 }
@@ -82,7 +83,7 @@ class NetlinkKernel implements Kernel {
   /** Ends with the last operation that has been asked for. */
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor() {
+  constructor(routingTable: number) {
     using opening = new DisposableStack()
     this.#xfrm = opening.adopt(new NetlinkRequests(NETLINK_XFRM), (socket) => socket.close())
     this.#route = opening.adopt(new NetlinkRequests(NETLINK_ROUTE), (socket) => socket.close())
@@ -108,6 +109,8 @@ class NetlinkKernel implements Kernel {
       (socket) => socket.close(),
     )
     this.#opened = opening.move()
+    // What the kernel has against it, the first route for the table tells.
+    this.#last = this.#network.addRule(routingTable).catch(() => {})
   }
 
   /**
@@ -138,6 +141,7 @@ class NetlinkKernel implements Kernel {
   async close(): Promise<void> {
     clearTimeout(this.#roamTimer)
     this.#listeners.length = 0
+    await this.#last
     await this.#network.removeRules()
     this.#opened.dispose()
   }
