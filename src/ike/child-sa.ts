@@ -209,15 +209,19 @@ export class ChildSa {
   }
 
   /**
-   * Stops sending on a replaced SA, and keeps receiving for packets under way; its owner forgets it when that ends too.
+   * Stops sending on a replaced SA, and keeps receiving for packets under way; its owner forgets it when that ends too, after
+   * `ended` was called.
    */
-  retire(core: Core, lingerMs: number): void {
+  retire(core: Core, lingerMs: number, ended: () => void): void {
     this.state = 'DELETED'
     this.#withdraw(core)
     this.#remove(core, this.owner, this.#out)
     this.#out = undefined
     this.#clearTimers()
-    this.after(core, 'linger', lingerMs, () => this.owner.removeChild(this))
+    this.after(core, 'linger', lingerMs, () => {
+      ended()
+      this.owner.removeChild(this)
+    })
   }
 
   /** Does something later, in place of what was to be done for the same reason, unless this SA is gone by then. */

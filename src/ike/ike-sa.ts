@@ -460,7 +460,9 @@ export class IkeSa {
     if (!this.children.has(child.uniqueId) || child.state === 'DELETED') return
     sendOnSuccessor(this, child)
     this.dialogue.forgetAside(child)
-    child.retire(this.core, retiredMs)
+    const name = `CHILD_SA ${child.name}{${child.uniqueId}}`
+    this.core.log('IKE', 1, `delay closing of inbound ${name} for ${retiredMs / 1000}s`, this)
+    child.retire(this.core, retiredMs, () => this.core.log('IKE', 1, `${name} closed`, child.owner))
   }
 
   /** Takes a child out of the kernel and forgets it. */

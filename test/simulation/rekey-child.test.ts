@@ -46,6 +46,8 @@ for (const side of ['left', 'right'] as const) {
         assert.equal(eventsOf(host, 'child-rekey').length, 1)
         assert.equal(eventsOf(host, 'child-updown').length, 1, 'up, when it was made')
         logged(host, 'rekeyed CHILD_SA net{1}')
+        logged(host, 'delay closing of inbound CHILD_SA net{1} for 5s')
+        logged(host, 'CHILD_SA net{1} closed')
       })
       stillWorks(world, world.host(side))
     })
