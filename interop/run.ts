@@ -27,12 +27,20 @@ const { values: options, positionals: filters } = parseArgs({
     lanes: { type: 'string' },
   },
 })
-const chosen = scenarios.filter(({ name }) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
+const chosen = scenarios.filter(
+  (scenario) => isMeant(scenario) && (filters.length === 0 || filters.some((filter) => scenario.name.includes(filter))),
+)
 
 if (options.list) {
   for (const { name } of chosen) console.log(name)
 } else {
   process.exitCode = await main(chosen)
+}
+
+/** Whether it is for this kind of run: of the scenarios for swanctl, the control has strongSwan everywhere. */
+function isMeant({ expect }: Scenario): boolean {
+  if (expect.kind !== 'drop-in') return true
+  return expect.placement.every((who) => who === 'strongswan') === (options['peer-only'] ?? false)
 }
 
 /** The folders of a run. */

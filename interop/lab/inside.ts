@@ -8,6 +8,7 @@ import { scenarios } from '../scenarios/all.ts'
 import { proveMessages } from '../vici/swanctl.ts'
 import { proveChild } from './children.ts'
 import { proveDeath } from './deaths.ts'
+import { proveDropIn } from './dropin/play.ts'
 import { proveLeased } from './leased.ts'
 import { proveMesh } from './mesh.ts'
 import { proveOwnClient } from './own-client.ts'
@@ -53,7 +54,9 @@ for (const name of plan.names) {
   try {
     if (scenario.expect.kind === 'test-file') await runTestFile(scenario.expect.file, scenario.limitMs)
     else if (scenario.expect.kind === 'mesh') await proveMesh(scenario.expect, plan.ours, evidence, late)
-    else await onStage(scenario, plan.ours, evidence, late, (stage) => play(stage, scenario))
+    else if (scenario.expect.kind === 'drop-in') {
+      await proveDropIn(scenario.expect.dropIn, scenario.expect.placement, evidence, '/lab/charons', late)
+    } else await onStage(scenario, plan.ours, evidence, late, (stage) => play(stage, scenario))
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error)
     if (late.aborted) failure = `not finished after ${scenario.limitMs / 1000} s: ${failure}`
@@ -91,6 +94,7 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
     case 'own-client':
       return proveOwnClient(stage)
     case 'mesh':
+    case 'drop-in':
     case 'test-file':
       throw new Error('not on the usual stage')
   }

@@ -2,6 +2,7 @@
 import type { ChildProof } from './children.ts'
 import type { Connection, End } from './connection.ts'
 import type { Death } from './deaths.ts'
+import type { DropIn, Placement } from './dropin/dropin.ts'
 import type { Mesh } from './mesh.ts'
 import type { PeerName } from './peers/peer.ts'
 import type { Rekeys } from './rekeys.ts'
@@ -64,6 +65,8 @@ export type Expectation =
   | Death
   /** Six hosts that all begin at once; without the usual two. */
   | Mesh
+  /** A scenario for swanctl, whatever it drives (lab/dropin); without the usual two. */
+  | { readonly kind: 'drop-in'; readonly dropIn: DropIn; readonly placement: Placement }
   /** A test file of ours that needs a kernel with ESP, without any daemon. */
   | { readonly kind: 'test-file'; readonly file: string }
 

@@ -28,6 +28,12 @@ export interface Stage {
 /** What comparisons of two daemons leave in /run. */
 const compared = ['ours.txt', 'charon.txt', 'ours.jsonl', 'charon.jsonl'].map((end) => `surface-${end}`)
 
+/** Where logs, captures and kernel contents go, and whether also those of what passes. */
+export interface Evidence {
+  readonly folder: string
+  readonly always: boolean
+}
+
 const starts: Readonly<Record<PeerName, Start>> = {
   sallyport: startSallyport,
   strongswan: startStrongswan,
@@ -41,7 +47,7 @@ const starts: Readonly<Record<PeerName, Start>> = {
 export async function onStage(
   scenario: Scenario,
   oursIs: PeerName,
-  evidence: { readonly folder: string; readonly always: boolean },
+  evidence: Evidence,
   late: AbortSignal,
   play: (stage: Stage) => Promise<void>,
 ): Promise<void> {
@@ -141,7 +147,8 @@ function kept(running: Running[], daemon: Running): Running {
   return daemon
 }
 
-async function keepEvidence(
+/** Leaves what the hosts wrote and hold in a folder. */
+export async function keepEvidence(
   ground: Ground,
   running: readonly Running[],
   capture: Capture | undefined,
@@ -150,7 +157,7 @@ async function keepEvidence(
   mkdirSync(keep, { recursive: true })
   for (const daemon of running) writeFileSync(join(keep, `${daemon.host.name}-${daemon.name}.log`), daemon.log())
   for (const host of [ground.moon, ground.sun]) {
-    for (const file of ['daemon.log', 'output.log', ...compared]) {
+    for (const file of ['daemon.log', 'output.log', 'updown.log', ...compared]) {
       const from = join(host.folder, 'run', file)
       if (existsSync(from)) copyFileSync(from, join(keep, `${host.name}-${file}`))
     }

@@ -2,6 +2,7 @@
 import type { Scenario } from '../lab/scenario.ts'
 import { children } from './children.ts'
 import { deaths } from './deaths.ts'
+import { dropIns } from './dropin/all.ts'
 import { libreswan } from './libreswan.ts'
 import { matrix } from './matrix.ts'
 import { meshes } from './mesh.ts'
@@ -33,4 +34,5 @@ export const scenarios: readonly Scenario[] = [
   ...quantum,
   ...children,
   ...libreswan,
+  ...dropIns,
 ]

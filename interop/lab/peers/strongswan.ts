@@ -17,9 +17,9 @@ export function startStrongswan(side: Side): Promise<Running> {
 }
 
 /** strongswan.conf for charon. */
-export function strongswanConf(lines: readonly string[] = []): string {
+export function strongswanConf(lines: readonly string[] = [], morePlugins = ''): string {
   return `charon {
-  load = ${charonPlugins}
+  load = ${charonPlugins} ${morePlugins}
   retransmit_timeout = 1
   retransmit_tries = 3
   ${lines.join('\n  ')}
