@@ -31,6 +31,11 @@ test('an IPv6 address in a check is written so that it does not divide the line'
   ])
 })
 
+test('several spaces are one', () => {
+  const [check] = readChecks('moon::tcpdump::a >  b: ESP::YES')
+  assert.equal(check?.pattern, 'a > b: ESP')
+})
+
 test('test.conf', () => {
   const text = '#!/bin/bash\n# All hosts\nVIRTHOSTS="alice moon"\nTCPDUMPHOSTS=""\nIPSECHOSTS="moon sun"\nSWANCTL=1\n'
   assert.deepEqual(readParts(text), {

@@ -115,11 +115,11 @@ function prefixLength(netmask: string): number {
   return netmask.split('.').reduce((bits, octet) => bits + Number(octet).toString(2).replaceAll('0', '').length, 0)
 }
 
-/** Lines as awk divides them, without comments and what has no command. */
+/** Lines as awk divides them, without comments and what has no command. Their shell makes one space of several. */
 function fields(text: string): readonly (readonly string[])[] {
   return text
     .split('\n')
     .filter((line) => !line.startsWith('#'))
-    .map((line) => line.split('::'))
+    .map((line) => line.split('::').map((field) => field.replace(/\s+/g, ' ')))
     .filter(([, command]) => command !== undefined && command !== '')
 }

@@ -42,6 +42,9 @@ export async function play(
   })
   try {
     await Promise.all(scenario.captures.map((name) => startCapture(hostOf(site, name))))
+    if (scenario.checks.some(({ text }) => text.trim().startsWith('ssh '))) {
+      for (const host of site.hosts.values()) await host.shell.must('/usr/sbin/sshd')
+    }
     for (const command of scenario.before) await tell(site, command, record)
     const capturing = new Set(scenario.captures)
     const missed: Miss[] = []

@@ -76,6 +76,10 @@ export function layFoundations(prepared: string): void {
   for (const name of ['default', ...hostNames]) {
     cpSync(join(hosts, name, 'etc'), join(base, 'layers', name), { recursive: true, dereference: true })
   }
+  // Anybody may come in as root, as the hosts' sshd_config means it.
+  const shadow = join(base, 'layers/root/shadow')
+  writeFileSync(shadow, readFileSync(shadow, 'utf8').replace(/^root:[^:]*:/m, 'root::'))
+  cpSync(join(hosts, 'default/root'), join(base, 'root'), { recursive: true })
   cpSync(join(hosts, 'default/usr/local'), join(base, 'local'), { recursive: true, dereference: true })
   mkdirSync(join(base, 'local/libexec/ipsec'), { recursive: true })
   cpSync('/usr/lib/ipsec/_updown', join(base, 'local/libexec/ipsec/_updown'))
@@ -196,6 +200,7 @@ function hostUp({ name, folder }: SiteHost, prepared: string): string {
     `mount --bind ${folder}/run /run`,
     `mount --bind ${folder}/log /var/log`,
     `mount --bind ${base}/local /usr/local`,
+    `mount --bind ${base}/root /root`,
     `mount --bind ${folder}/tmp /tmp`,
     `export PATH=${path} STRONGSWAN_CONF=/etc/strongswan.conf.testing SWANCTL_DIR=/etc/swanctl HOME=/root`,
     'unset -f sysctl',
