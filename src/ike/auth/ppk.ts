@@ -130,7 +130,8 @@ export function acceptPpk(sa: IkeSa, base: IkeKeys, notifies: readonly NPayload[
   }
   const without = find(notifies, NOTIFY.NO_PPK_AUTH)
   if (connection.ppkRequired || without === undefined) throw failed(`no PPK for PPK_ID '${shown(id)}' found`)
-  core.log('CFG', 1, `no PPK for PPK_ID '${shown(id)}' found, going on without`, sa)
+  core.log('CFG', 1, `no PPK for '${shown(id)}' found, ignored because PPK is not required`, sa)
+  core.log('IKE', 1, 'no PPK available, using NO_PPK_AUTH notify', sa)
   return { ...AUTH, data: without.data }
 }
 
