@@ -74,9 +74,12 @@ const elsewhere: Readonly<Record<string, string>> = {
   ml: 'openssl',
 }
 
+/** Nor are they built with the integrity test. */
 function withDebiansPlugins(text: string): string {
-  return text.replace(/^(\s*load = )(.*)$/gm, (_, start: string, names: string) => {
-    const words = names.split(/\s+/).map((word) => elsewhere[word] ?? word)
-    return start + [...new Set(words)].join(' ')
-  })
+  return text
+    .replace(/^\s*integrity_test = yes$/gm, '')
+    .replace(/^(\s*load = )(.*)$/gm, (_, start: string, names: string) => {
+      const words = names.split(/\s+/).map((word) => elsewhere[word] ?? word)
+      return start + [...new Set(words)].join(' ')
+    })
 }
