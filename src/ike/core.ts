@@ -176,6 +176,8 @@ export class Core {
   startJob(job: Job, waiting: Waiting): { abandon: (waiting: Waiting) => void } {
     const id = ++this.#lastJob
     this.#jobs.set(id, waiting)
+    const said = job.kind === 'kernel' ? sadEntry(job.operation, 'begun') : undefined
+    if (said !== undefined) this.log('KNL', 2, said)
     this.output({ kind: 'job', id, job })
     return {
       abandon: (other) => {
@@ -204,7 +206,11 @@ export class Core {
     this.startJob(
       { kind: 'kernel', operation },
       {
-        resume: () => ended?.(),
+        resume: () => {
+          const said = sadEntry(operation, 'done')
+          if (said !== undefined) this.log('KNL', 2, said, sa)
+          ended?.()
+        },
         fail: (error) => {
           const gone = error instanceof KernelError && (error.errno === 'ESRCH' || error.errno === 'ENOENT')
           if (!gone) this.log('KNL', 1, error.message, sa, 'error')
@@ -268,6 +274,15 @@ export class Core {
     if (this.strict) throw error
     this.log('IKE', 1, `internal error: ${error.stack ?? error.message}`, sa, 'error')
   }
+}
+
+/** What charon's log says of states that come and go. */
+function sadEntry(operation: KernelOperation, when: 'begun' | 'done'): string | undefined {
+  const spi = (number: number): string => number.toString(16).padStart(8, '0')
+  if (operation.kind === 'delete-sa')
+    return `${when === 'done' ? 'deleted' : 'deleting'} SAD entry with SPI ${spi(operation.id.spi)}`
+  if (operation.kind !== 'install-sa' || when === 'done') return undefined
+  return `adding SAD entry with SPI ${spi(operation.sa.spi)} and reqid {${operation.sa.reqid}}`
 }
 
 /** Names an IKE_SA_INIT request for the recognition of retransmissions: the same octets from the same place. */

@@ -355,3 +355,16 @@ for (const side of ['left', 'right'] as const) {
     }
   }
 }
+
+/** The words of charon's log, by which people find a state of the kernel again. */
+scenario('the log says which states come and go', () => {
+  const world = established({})
+  const before = world.left.kernel.states.map(({ spi }) => spi)
+  assert.equal(before.length, 2)
+  rekey(world.left, 'child')
+  world.wait(20)
+  for (const spi of before) {
+    const text = spi.toString(16).padStart(8, '0')
+    for (const word of ['adding', 'deleting', 'deleted']) logged(world.left, `${word} SAD entry with SPI ${text}`)
+  }
+})
