@@ -40,6 +40,7 @@ function initiate(world: World): void {
 scenario('another group', () => {
   const world = established(otherGroupFirst)
   saidToPeer(world.right, 'N(INVAL_KE)')
+  assert.equal(onlySa(world.right).uniqueId, 2, 'an id is gone with the refused request, as in charon')
   assert.equal(onlySa(world.left).proposal?.keyExchange, KE.CURVE_25519)
   assert.deepEqual(exchanges(world.left), ['IKE_SA_INIT request 0', 'IKE_SA_INIT request 0', 'IKE_AUTH request 1'])
 })

@@ -206,6 +206,7 @@ export function admit(core: Core, header: Header, bytes: Uint8Array, local: Endp
   }
   const chosen = selectFrom(core, candidates, SA.proposals, N)
   if (chosen === undefined) {
+    core.nextIkeId() // charon has an IKE SA by now: `swanctl --list-sas --ike-id` is to show the same for the next one
     core.log('IKE', 1, `remote host ${remote.address}: received proposals unacceptable`)
     core.alert('proposal-mismatch-ike')
     return refuse(NOTIFY.NO_PROPOSAL_CHOSEN)
@@ -217,6 +218,7 @@ export function admit(core: Core, header: Header, bytes: Uint8Array, local: Endp
       1,
       `key exchange method ${algorithmName(TRANSFORM_TYPE.KE, KE.method)} unacceptable, requesting ${algorithmName(TRANSFORM_TYPE.KE, method)}`,
     )
+    core.nextIkeId() // likewise
     return refuse(NOTIFY.INVALID_KE_PAYLOAD, Uint8Array.of(method >> 8, method & 0xff))
   }
   if (keyExchange(method)?.publicBytes !== KE.data.length) {
