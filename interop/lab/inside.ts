@@ -5,6 +5,7 @@
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { scenarios } from '../scenarios/all.ts'
+import { proveEvents } from '../vici/events.ts'
 import { proveMessages } from '../vici/swanctl.ts'
 import { proveChild } from './children.ts'
 import { proveDeath } from './deaths.ts'
@@ -77,6 +78,8 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveSurface(stage, everySubcommand)
     case 'same-messages':
       return proveMessages(stage)
+    case 'same-events':
+      return proveEvents(stage)
     case 'virtual-ips':
       return proveVirtualIps(stage)
     case 'leased':

@@ -47,6 +47,8 @@ export type Expectation =
   | { readonly kind: 'same-subcommands' }
   /** The messages behind these are the same, too (vici/swanctl.ts). */
   | { readonly kind: 'same-messages' }
+  /** An observer is told the same events (vici/events.ts). */
+  | { readonly kind: 'same-events' }
   /** Two road warriors get addresses from the responder's pools (lab/virtual-ips.ts). */
   | { readonly kind: 'virtual-ips' }
   /** One road warrior gets an address from a pool (lab/leased.ts). */

@@ -1,5 +1,6 @@
 /** The unmodified swanctl prints the same for Sallyport and for charon; our own client works; and so does our kernel interface. */
 import type { Scenario } from '../lab/scenario.ts'
+import { refused } from '../vici/events.ts'
 import { scenario } from './base.ts'
 
 /** Children that need no peer. */
@@ -26,6 +27,21 @@ function subcommands(
   })
 }
 
+/** Everything that a client can be told about SAs, in either role. */
+function events(initiator: Scenario['initiator']): Scenario {
+  const secrets = ['ike-liar { id = liar.lab.test\n secret = "not the truth" }']
+  const theirs = ['ike-liar { id = liar.lab.test\n secret = "the truth" }']
+  const weInitiate = initiator === 'ours'
+  return scenario(`vici/events-${initiator}-initiates`, {
+    reference: 'strongswan-new',
+    initiator,
+    ours: weInitiate ? { connections: refused('moon', 'sun'), secrets } : { secrets: theirs },
+    theirs: weInitiate ? { secrets: theirs } : { connections: refused('sun', 'moon'), secrets },
+    limitMs: 300_000,
+    expect: { kind: 'same-events' },
+  })
+}
+
 export const surface: readonly Scenario[] = [
   scenario('swanctl/psk', { expect: { kind: 'same-surface' } }),
   scenario('swanctl/ecdsa-transport', {
@@ -36,6 +52,8 @@ export const surface: readonly Scenario[] = [
   subcommands('vici/subcommands-6.1', 'strongswan-new'),
   subcommands('vici/subcommands-5.9', 'strongswan-old'),
   subcommands('vici/messages', 'strongswan-new', 'same-messages'),
+  events('ours'),
+  events('peer'),
   scenario('kernel/esp', { limitMs: 240_000, expect: { kind: 'test-file', file: 'src/kernel/esp.test.ts' } }),
   scenario('client/up-status-log-down', { expect: { kind: 'own-client' } }),
 ]
