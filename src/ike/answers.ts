@@ -16,8 +16,10 @@ import { responders } from './responders.ts'
 import { type Performer, Process, type Waiter } from './runner.ts'
 import type { Aside, Received, ReplyEffect } from './script.ts'
 import type { Sending } from './sending.ts'
+import { answering, responderSetUp } from './shown-tasks.ts'
 import { isOurMistake } from './tasks.ts'
 import type { Timer } from './timers.ts'
+import { ikeSaView } from './views.ts'
 import { patienceMs, ResponseWindow } from './window.ts'
 
 /** A request of the peer that is being answered. */
@@ -47,6 +49,8 @@ export class Answers {
   #between: { readonly process: Responder; readonly exchange: number } | undefined
   /** Scripts that have answered and wait for a request that continues what they do. Oldest first. */
   readonly #asides = new Map<Responder, Aside & { readonly timer: Timer }>()
+  /** What is answered, until all that follows from it is done, by names for listings. */
+  readonly #shown = new Map<Question, () => readonly string[]>()
   /** Whose script runs at this moment. */
   #current: Question | undefined
 
@@ -60,14 +64,11 @@ export class Answers {
     }
   }
 
-  /** The exchanges in which the peer is being answered, for listings. */
-  get exchanges(): readonly number[] {
-    return [...this.#responders.values()].map(({ exchange }) => exchange)
-  }
-
-  /** Task names of the scripts that wait aside, for listings. */
-  get asideTasks(): readonly string[] {
-    return [...this.#asides.values()].map(({ task }) => task)
+  /** Names of what the peer's requests have us do, for listings; also of what waits for another request. */
+  get passiveTasks(): readonly string[] {
+    const names = [...this.#shown.values()].flatMap((tasks) => tasks())
+    const waiting = [...this.#asides.values()].map(({ task }) => task)
+    return [...(names.length === 0 ? responderSetUp(this.#sa) : names), ...waiting]
   }
 
   /** We have told the peer that we take so many requests at once. */
@@ -213,22 +214,26 @@ export class Answers {
     const { exchange } = question
     const continued = this.#between
     this.#between = undefined
+    this.#shown.set(question, () => answering(this.#sa, received))
     if (continued?.exchange === exchange) return this.#resume(continued.process, question, received)
     continued?.process.end()
     const aside = this.#asideFor(received)
     if (aside !== undefined) {
+      this.#shown.set(question, () => [aside[1].task])
       this.#return(aside[0])
       return this.#resume(aside[0], question, received)
     }
     const script = responders(exchange, this.#sa, received)
     if (script === undefined) {
       this.#refuse(question, new Refusal(0, `unexpected exchange ${nameOf(EXCHANGE, exchange)}`))
+      this.#shown.delete(question)
       return
     }
     const process: Responder = new Process(script, this.#performer, (outcome) => {
       // A script that had waited for more ends in another exchange than it began in.
       const current = this.#responders.get(process)
       this.#responders.delete(process)
+      if (current !== undefined && this.#sa.destroyed) this.#shown.delete(current)
       if (this.#sa.destroyed || current === undefined) return
       if (outcome.kind === 'returned') this.#answer(current, outcome.value)
       else this.#refuse(current, outcome.error)
@@ -261,6 +266,7 @@ export class Answers {
 
   #finish(question: Question): void {
     for (const action of question.afterwards.splice(0)) action()
+    this.#shown.delete(question)
     this.#next()
   }
 
@@ -280,7 +286,9 @@ export class Answers {
     core.log('IKE', 1, refusal.message, this.#sa)
     if (refusal.payloads !== undefined) this.#answer(question, refusal.payloads)
     else this.#window.forget(question.messageId)
-    if (refusal.endsSa) this.#sa.destroy()
+    if (!refusal.endsSa) return
+    if (this.#sa.state !== 'DELETING') core.event({ kind: 'ike-updown', up: false, ikeSa: ikeSaView(this.#sa) })
+    this.#sa.destroy()
   }
 
   // --- scripts that answer more than once -----------------------------------------------------------------------------
@@ -293,6 +301,7 @@ export class Answers {
     this.#responders.delete(process)
     this.#answer(question, effect.payloads)
     if (effect.aside === undefined) {
+      this.#shown.delete(question)
       this.#between = { process, exchange: question.exchange }
       process.onAbandon(() => {
         if (this.#between?.process === process) this.#between = undefined

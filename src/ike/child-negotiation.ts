@@ -31,6 +31,7 @@ import { idleSince, watchInactivity } from './inactivity.ts'
 import { ipcompSupported, mayCompress, peerCpi } from './ipcomp.ts'
 import type { Marking } from './marks.ts'
 import { errorIn, has, notify } from './notifies.ts'
+import type { AlertKind } from './output.ts'
 import { accepted, childSuiteOf, proposalOf, type Selected } from './proposals.ts'
 import { type ReservedSpi, reserveSpi } from './reserved-spi.ts'
 import type { Script } from './script.ts'
@@ -137,6 +138,8 @@ export function* conclude(
   const refused = errorIn(N)
   if (refused !== undefined || SA === undefined || TSi === undefined || TSr === undefined) {
     const name = refused === undefined ? 'no SA and no selectors' : `${nameOf(NOTIFY, refused.notify)} notify`
+    const alert = alerts[refused?.notify ?? 0]
+    if (alert !== undefined) sa.core.alert(alert, sa)
     throw new PeerRefused(
       refused?.notify ?? 0,
       `received ${name}, no CHILD_SA built${hint(refused?.notify, draft, withoutKeyExchange)}`,
@@ -380,6 +383,12 @@ function ipcompNotify({ cpi }: ReservedSpi): Payload[] {
 /** What we say of the mode: whoever receives in transport mode cannot tell padding from payload (RFC 4303 §2.7). */
 function modeNotifies(transport: boolean): Payload[] {
   return transport ? [notify(NOTIFY.USE_TRANSPORT_MODE), notify(NOTIFY.ESP_TFC_PADDING_NOT_SUPPORTED)] : []
+}
+
+/** What clients are told of a peer that refused. */
+const alerts: Readonly<Record<number, AlertKind>> = {
+  [NOTIFY.NO_PROPOSAL_CHOSEN]: 'proposal-mismatch-child',
+  [NOTIFY.TS_UNACCEPTABLE]: 'ts-mismatch',
 }
 
 /** What the operator should compare when the peer refused. */

@@ -55,6 +55,11 @@ export class Dialogue {
     return this.#tasks.active
   }
 
+  /** Those under way and those whose end is being told, for listings. */
+  get shownTasks(): readonly Task[] {
+    return this.#tasks.shown
+  }
+
   /** Has a task done when its turn comes. */
   enqueue(task: Task): void {
     this.#tasks.enqueue(task)
@@ -109,14 +114,9 @@ export class Dialogue {
 
   // --- the peer's requests --------------------------------------------------------------------------------------
 
-  /** The exchanges in which the peer is being answered, for listings. */
-  get respondingTo(): readonly number[] {
-    return this.#answers.exchanges
-  }
-
-  /** Task names of the scripts that wait for a request that continues what they do, for listings. */
-  get asideTasks(): readonly string[] {
-    return this.#answers.asideTasks
+  /** Names of what the peer's requests have us do, for listings; also of what waits for another request. */
+  get passiveTasks(): readonly string[] {
+    return this.#answers.passiveTasks
   }
 
   /** Answers the IKE_SA_INIT request that this SA was made for. */

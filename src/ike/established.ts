@@ -13,5 +13,6 @@ export function announceEstablished(sa: IkeSa): void {
   core.log('IKE', 0, `IKE_SA ${between(sa).replace(' between ', ' established between ')}`, sa)
   scheduleLifetime(sa)
   core.event({ kind: 'ike-updown', up: true, ikeSa: ikeSaView(sa) })
+  sa.announced = true
   settleFirstContact(sa)
 }

@@ -119,6 +119,12 @@ export class IkeSa {
   establishedAfter: number | undefined
   rekeyAtMs: number | undefined
   reauthAtMs: number | undefined
+  /** Who the two ends are said to be, as long as nobody has shown it: for listings. */
+  claimed: { readonly local?: Identity | undefined; readonly remote?: Identity | undefined } = {}
+  /** It was told that it is up. */
+  announced = false
+  /** The peer has answered us, or asked. */
+  answered = false
   /** When the last authenticated message of the peer came. */
   lastHeardMs: number
   /** When the peer was last told of an invalid message ID. */
@@ -259,6 +265,7 @@ export class IkeSa {
 
   /** An authentic message has come. */
   heard(): void {
+    this.answered = true
     this.lastHeardMs = this.core.now
     this.confirmed()
   }
@@ -307,6 +314,7 @@ export class IkeSa {
     this.spiR = 0n
     this.core.bySpi.set(this.spiI, this)
     this.dialogue.startOver()
+    this.answered = false
     this.#forgetKeys()
     this.nat = noNat
     this.certificatesRequested = false

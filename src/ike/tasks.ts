@@ -64,6 +64,8 @@ export class Tasks {
   readonly #most: () => number
   readonly #queue: Task[] = []
   readonly #active = new Map<Task, Process<void>>()
+  /** Those that have failed or been ended, while their failure is told. */
+  #ending: readonly Task[] = []
 
   constructor(sa: IkeSa, performer: Performer, most: () => number) {
     this.#sa = sa
@@ -77,6 +79,11 @@ export class Tasks {
 
   get active(): readonly Task[] {
     return [...this.#active.keys()]
+  }
+
+  /** Those under way and those whose failure is being told, for listings. */
+  get shown(): readonly Task[] {
+    return [...this.#ending, ...this.#active.keys()]
   }
 
   enqueue(task: Task): void {
@@ -106,7 +113,7 @@ export class Tasks {
       this.#active.delete(task)
       if (outcome.kind === 'failed') {
         if (isOurMistake(outcome.error)) core.defect(outcome.error, this.#sa)
-        task.failed(outcome.error, this.#sa)
+        this.#telling([task], () => task.failed(outcome.error, this.#sa))
         if (outcome.error instanceof InvalidPublicValue) this.#distrust()
       } else {
         task.done?.()
@@ -120,6 +127,16 @@ export class Tasks {
   /** What those under way wait for fails with `error`. */
   interrupt(error: Error): void {
     for (const process of [...this.#active.values()]) process.interrupt(error)
+  }
+
+  #telling(tasks: readonly Task[], tell: () => void): void {
+    const before = this.#ending
+    this.#ending = [...before, ...tasks]
+    try {
+      tell()
+    } finally {
+      this.#ending = before
+    }
   }
 
   /** RFC 6989 §2.5: a peer whose public value cannot be is faulty or malicious. */
@@ -143,8 +160,11 @@ export class Tasks {
   end(): () => void {
     const active = [...this.#active]
     this.#active.clear()
+    const before = this.#ending
+    this.#ending = [...before, ...active.map(([task]) => task)]
     for (const [, process] of active) process.end()
     return () => {
+      this.#ending = before
       const queued = this.takeQueue()
       for (const [task] of active) task.failed(undefined, this.#sa)
       for (const task of queued) task.failed(undefined, this.#sa)

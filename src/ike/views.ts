@@ -1,6 +1,5 @@
 /** The state of the core as plain data for listings and events (view.ts). */
 import type { SaUsage } from '../kernel/operations.ts'
-import { EXCHANGE } from '../wire/numbers.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { proposalView } from './proposals.ts'
@@ -20,6 +19,7 @@ export function ikeSaView(
   usage: ReadonlyMap<ChildSa, ChildUsage> = new Map(),
 ): IkeSaView {
   const { core, connection, nat } = sa
+  const { localId = sa.claimed.local, remoteId = sa.claimed.remote } = sa
   const established = sa.state === 'ESTABLISHED'
   const until = (at: number | undefined) => (at === undefined ? undefined : seconds(at - core.now))
   const rekeyTime = established ? until(sa.rekeyAtMs) : undefined
@@ -30,8 +30,8 @@ export function ikeSaView(
     state: sa.state,
     local: sa.local,
     remote: sa.remote,
-    ...(sa.localId && { localId: sa.localId }),
-    ...(sa.remoteId && { remoteId: sa.remoteId }),
+    ...(localId && { localId }),
+    ...(remoteId && { remoteId }),
     initiator: sa.role === 'initiator',
     spiI: sa.spiI,
     spiR: sa.spiR,
@@ -48,8 +48,8 @@ export function ikeSaView(
     localVips: [...sa.virtualIps.local],
     remoteVips: sa.virtualIps.remote,
     tasksQueued: sa.queuedTasks.flatMap(({ names }) => names),
-    tasksActive: sa.activeTasks.flatMap(({ names }) => names),
-    tasksPassive: [...sa.dialogue.respondingTo.flatMap(passiveTasks), ...sa.dialogue.asideTasks],
+    tasksActive: sa.dialogue.shownTasks.flatMap(({ names }) => names),
+    tasksPassive: sa.dialogue.passiveTasks,
     children: [...children].map((child) => childSaView(sa, child, usage.get(child))),
   }
 }
@@ -98,20 +98,6 @@ export function childSaView(sa: IkeSa, child: ChildSa, usage: ChildUsage | undef
 function childProposalView(child: ChildSa): ProposalView {
   const { prf: _, ...view } = proposalView(child.agreement.selected)
   return view
-}
-
-/** charon's task names while a request of the peer is being answered. */
-function passiveTasks(exchange: number): readonly string[] {
-  switch (exchange) {
-    case EXCHANGE.IKE_SA_INIT:
-    case EXCHANGE.IKE_AUTH:
-      return ['IKE_CERT_PRE', 'IKE_AUTH', 'IKE_CERT_POST', 'CHILD_CREATE']
-    case EXCHANGE.CREATE_CHILD_SA:
-    case EXCHANGE.IKE_FOLLOWUP_KE:
-      return ['CHILD_CREATE']
-    default:
-      return []
-  }
 }
 
 function seconds(ms: number): number {

@@ -271,7 +271,7 @@ test('control-log has what the tracked IKE SA logs, up to the level wanted, befo
   await initiate()
   assert.deepEqual(seen, [
     'group=IKE level=0 ikesa-name=net ikesa-uniqueid=7 msg=initiating',
-    'group=ENC level=1 ikesa-uniqueid=7 msg=generating',
+    'group=ENC level=1 ikesa-name=(unnamed) ikesa-uniqueid=7 msg=generating',
   ])
   seen.length = 0
   await initiate(value('loglevel', -1))

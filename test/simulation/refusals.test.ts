@@ -73,6 +73,8 @@ scenario('no ESP proposal in common', () => {
     assert.deepEqual(host.kernel.states, [])
     assert.deepEqual(host.kernel.policies, [])
   }
+  const alerts = world.left.events.flatMap((event) => (event.kind === 'alert' ? [event.alert] : []))
+  assert.deepEqual(alerts, ['proposal-mismatch-child', 'keep-on-child-sa-failure'])
 })
 
 scenario('another pre-shared key', () => {
@@ -80,6 +82,14 @@ scenario('another pre-shared key', () => {
   saidToPeer(world.right, 'IKE_AUTH response 1 [ N(AUTH_FAILED) ]')
   logged(world.right, "tried 1 shared key for 'right.lab' - 'left.lab', but MAC mismatched")
   logged(world.left, 'received AUTHENTICATION_FAILED notify error')
+  // As charon has it: an IKE SA that never was up goes down, and both ends show who they were said to be.
+  for (const host of world.hosts) {
+    const downs = host.events.filter((event) => event.kind === 'ike-updown')
+    assert.deepEqual(
+      downs.map(({ up, ikeSa }) => [up, ikeSa.state, ikeSa.localId, ikeSa.remoteId]),
+      [[false, 'CONNECTING', parseIdentity(`${host.name}.lab`), parseIdentity(`${world.peer(host).name}.lab`)]],
+    )
+  }
 })
 
 /** RFC 7296 §1.2: a secret proves the identity that it is for, and no other. */

@@ -21,6 +21,7 @@ import {
   saidToPeer,
   sameSingleChild,
 } from './expect.ts'
+import type { Host } from './host.ts'
 import { established, type PairOptions, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
 import { testAuthority, testCertificate, testKey } from './test-keys.ts'
@@ -51,18 +52,34 @@ scenario('the tasks that are left of the set-up', () => {
   const world = pair()
   world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
   world.finishJobs()
-  const auth = ['IKE_CERT_PRE', 'IKE_AUTH', 'IKE_CERT_POST', 'IKE_CONFIG', 'IKE_AUTH_LIFETIME', 'IKE_MOBIKE']
-  const rest = [...auth, 'IKE_ESTABLISH', 'CHILD_CREATE']
-  assert.deepEqual(onlySa(world.left).tasksActive, ['IKE_VENDOR', 'IKE_INIT', 'IKE_NATD', ...rest])
+  const [before, after] = [
+    ['IKE_CERT_PRE', 'IKE_AUTH', 'IKE_CERT_POST'],
+    ['IKE_AUTH_LIFETIME', 'IKE_MOBIKE', 'IKE_ESTABLISH', 'CHILD_CREATE'],
+  ]
+  const init = ['IKE_VENDOR', 'IKE_INIT', 'IKE_NATD']
+  assert.deepEqual(onlySa(world.left).tasksActive, [...init, ...before, 'IKE_CONFIG', ...after])
   world.deliver(2)
-  assert.deepEqual(onlySa(world.left).tasksActive, rest)
+  assert.deepEqual(onlySa(world.left).tasksActive, [...before, ...after])
+  const waiting = [...before, 'IKE_CONFIG', 'IKE_MOBIKE', 'IKE_ESTABLISH', 'IKE_AUTH_LIFETIME', 'CHILD_CREATE']
+  assert.deepEqual(onlySa(world.right).tasksPassive, waiting)
   world.deliver(2)
-  assert.deepEqual(onlySa(world.left).tasksActive, [])
-  const shown = world.left.events.map((event) => ('ikeSa' in event ? [event.kind, event.ikeSa?.tasksActive] : []))
-  assert.deepEqual(shown, [
-    ['ike-update', rest],
-    ['ike-updown', ['IKE_ESTABLISH', 'CHILD_CREATE']],
-    ['child-updown', ['CHILD_CREATE']],
+  for (const host of world.hosts) {
+    const { tasksActive, tasksPassive } = onlySa(host)
+    assert.deepEqual([...tasksActive, ...tasksPassive], [])
+  }
+  const shown = (host: Host) =>
+    host.events.map((event) => {
+      assert.ok(event.kind === 'ike-updown' || event.kind === 'child-updown' || event.kind === 'ike-update')
+      return [event.kind, ...event.ikeSa.tasksActive, ...event.ikeSa.tasksPassive]
+    })
+  assert.deepEqual(shown(world.left), [
+    ['ike-updown', 'IKE_ESTABLISH', 'CHILD_CREATE'],
+    ['child-updown', 'CHILD_CREATE'],
+  ])
+  assert.deepEqual(shown(world.right), [
+    ['ike-update', ...waiting],
+    ['ike-updown', 'IKE_ESTABLISH', 'IKE_AUTH_LIFETIME', 'CHILD_CREATE'],
+    ['child-updown', 'CHILD_CREATE'],
   ])
 })
 

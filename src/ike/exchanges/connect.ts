@@ -10,7 +10,9 @@ import { IkeSa } from '../ike-sa.ts'
 import { createChild } from '../initiation.ts'
 import { type Redirections, resolveRedirect } from '../redirect.ts'
 import { kernel, run, type Script, sleep } from '../script.ts'
+import { initiatorSetUp } from '../shown-tasks.ts'
 import type { Task } from '../tasks.ts'
+import { ikeSaView } from '../views.ts'
 import { ikeDelete } from './delete.ts'
 import * as ikeAuth from './ike-auth.ts'
 import * as ikeIntermediate from './ike-intermediate.ts'
@@ -51,13 +53,19 @@ export function connect(
   sa.state = 'CONNECTING'
   if (redirections !== undefined) sa.redirections = redirections
   const failed = (error: Error | undefined): void => {
+    const byAnswer = error instanceof PeerRefused || error instanceof Refusal
+    if (byAnswer) sa.answered = true
     if (error !== undefined) report(sa, error)
+    // What an answer has ended is said to be down, though it was never up; without an answer nothing is said.
+    if (byAnswer) {
+      core.event({ kind: 'ike-updown', up: false, ikeSa: ikeSaView(sa) })
+    }
     plan?.failed(error?.message ?? 'IKE_SA was closed', error)
     sa.destroy()
   }
   const task: Task = {
     get names() {
-      return namesOf(sa, plan)
+      return initiatorSetUp(sa, plan !== undefined)
     },
     alone: true,
     script: () => setUp(sa, plan, remote),
@@ -69,24 +77,6 @@ export function connect(
   sa.enqueue(task)
   return sa
 }
-
-/** charon has a task for each part of the set-up, and each goes when its part is done. */
-function namesOf(sa: IkeSa, plan: ChildPlan | undefined): readonly string[] {
-  const child = plan === undefined ? [] : ['CHILD_CREATE']
-  if (sa.state === 'ESTABLISHED') return sa.children.size > 0 ? child : ['IKE_ESTABLISH', ...child]
-  return [...(sa.init === undefined ? partsOfInit : []), ...partsOfAuth, ...child]
-}
-
-const partsOfInit: readonly string[] = ['IKE_VENDOR', 'IKE_INIT', 'IKE_NATD']
-const partsOfAuth: readonly string[] = [
-  'IKE_CERT_PRE',
-  'IKE_AUTH',
-  'IKE_CERT_POST',
-  'IKE_CONFIG',
-  'IKE_AUTH_LIFETIME',
-  'IKE_MOBIKE',
-  'IKE_ESTABLISH',
-]
 
 function* setUp(sa: IkeSa, plan: ChildPlan | undefined, remote: string | undefined): Script<void> {
   const { core, connection } = sa

@@ -85,6 +85,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
   const { local, remote } = connection
   const wanted = soughtIdentity(remote[0])
   sa.localId = ourIdentity(sa, local[0])
+  sa.claimed = { remote: wanted }
 
   using spi = plan && (yield* reserve(sa, plan.config))
   const certreq = connection.sendCertreq ? certificateRequest(sa, connection.remote) : undefined
@@ -215,6 +216,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   readCertificateRequests(sa, CERTREQ)
   const peerId = identityOfPayload(IDi)
   const idr = IDr && identityOfPayload(IDr)
+  sa.claimed = { local: idr, remote: peerId }
   core.log(
     'CFG',
     1,

@@ -381,7 +381,7 @@ function float(sa: IkeSa, connection: Connection): void {
   const { portIke, portNatT } = sa.core.settings
   if (!sa.udpEncapsulation && !(connection.mobike && sa.peer.natTraversal)) return
   if (sa.local.port !== portIke || sa.remote.port !== 500) return
-  sa.relocate({ local: { ...sa.local, port: portNatT }, remote: { ...sa.remote, port: 4500 } })
+  sa.moveTo({ ...sa.local, port: portNatT }, { ...sa.remote, port: 4500 }) // which is no news to anybody
 }
 
 /** Key exchange methods of our proposals, in order, without repetition. */

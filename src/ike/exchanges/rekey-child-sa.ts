@@ -30,6 +30,7 @@ import { closeChildSa, createChild } from '../initiation.ts'
 import { errorIn } from '../notifies.ts'
 import type { Script } from '../script.ts'
 import { announceChild } from '../updown.ts'
+import type { ChildSaView } from '../view.ts'
 import { ikeSaView } from '../views.ts'
 import { answerKeyExchange, exchange } from './create-child-sa.ts'
 import { closeChild, deleteChild } from './delete.ts'
@@ -138,7 +139,7 @@ function succeed(sa: IkeSa, old: ChildSa): ChildSa | undefined {
   if (created === undefined || !standing(sa, old) || old.replacedBy !== undefined) return undefined
   old.replacedBy = created
   sa.core.log('IKE', 0, `outbound CHILD_SA ${nameOfChild(created)} established with SPIs ${spisOf(created)}`, sa)
-  announceRekeyed(sa, old, created)
+  announceRekeyed(sa, old, created, true)
   return created
 }
 
@@ -234,11 +235,14 @@ function* deleteReplaced(sa: IkeSa, child: ChildSa): Script<void> {
   sa.retireChild(child)
 }
 
-/** Says that `created` has taken the place of `old`. */
-function announceRekeyed(sa: IkeSa, old: ChildSa, created: ChildSa): void {
+/** Says that `created` has taken the place of `old`. @param deleted the peer deletes `old` in this moment */
+function announceRekeyed(sa: IkeSa, old: ChildSa, created: ChildSa, deleted = false): void {
   const what = (child: ChildSa) => `${nameOfChild(child)} with SPIs ${spisOf(child)}`
   sa.core.log('IKE', 0, `rekeyed CHILD_SA ${what(old)} with ${what(created)}`, sa)
-  sa.core.event({ kind: 'child-rekey', ikeSa: ikeSaView(sa, [old, created]) })
+  const ikeSa = ikeSaView(sa, [old, created])
+  const shown = (child: ChildSaView): ChildSaView =>
+    deleted && child.uniqueId === old.uniqueId ? { ...child, state: 'DELETED' } : child
+  sa.core.event({ kind: 'child-rekey', ikeSa: { ...ikeSa, children: ikeSa.children.map(shown) } })
 }
 
 function spisOf({ spiIn, spiOut }: ChildSa): string {

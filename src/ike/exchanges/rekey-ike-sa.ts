@@ -178,7 +178,8 @@ function successor(
 export function takeOver(old: IkeSa, created: IkeSa): void {
   const { core } = old
   if (created.destroyed) return
-  const before = ikeSaView(old)
+  // Until now it was being rekeyed, whoever began with that.
+  const before = { ...ikeSaView(old), state: 'REKEYING' } as const
   created.established()
   created.inherit(old)
   if (created.role === 'responder') {

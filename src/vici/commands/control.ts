@@ -157,7 +157,7 @@ export function logFields(entry: LogEntry, thread?: number): Tree {
     value('group', entry.group),
     value('level', entry.level),
     ...optional('thread', thread),
-    ...optional('ikesa-name', entry.ikeSa?.name),
+    ...optional('ikesa-name', entry.ikeSa && (entry.ikeSa.name ?? '(unnamed)')),
     ...optional('ikesa-uniqueid', entry.ikeSa?.uniqueId),
     value('msg', entry.message),
   ]
