@@ -23,7 +23,7 @@ import type { ChildSa } from './child-sa.ts'
 import type { Core } from './core.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { closeChildSa, createChild, initiate } from './initiation.ts'
-import type { Marking } from './marks.ts'
+import { isUnique, type Marking } from './marks.ts'
 import type { Script } from './script.ts'
 
 export type Ending = 'no answer' | 'deleted by peer' | 'replaced' | 'child expired' | 'IKE_SA expired'
@@ -71,15 +71,17 @@ export function endedWith(sa: IkeSa): Ended[] {
   const markings = new Map<string, Marking>()
   for (const child of sa.children.values()) {
     if (!isWanted(child)) continue
-    configs.set(child.name, child.config)
-    markings.set(child.name, child.marking)
+    const key = isUnique(child.config) ? `${child.name} ${child.uniqueId}` : child.name
+    configs.set(key, child.config)
+    markings.set(key, child.marking)
   }
   const planned = [...sa.activeTasks, ...sa.queuedTasks].map(({ child }) => child)
   for (const wanted of [...planned, ...[...sa.putOff].map(({ config }) => config.name)]) {
     const config = connection.children.find(({ name }) => name === wanted)
-    if (config !== undefined && mustStayUp(connection, config)) configs.set(config.name, config)
+    const isThere = [...configs.values()].some(({ name }) => name === wanted)
+    if (config !== undefined && !isThere && mustStayUp(connection, config)) configs.set(config.name, config)
   }
-  return [...configs.values()].flatMap((config) => endedChild(sa, config, markings.get(config.name)) ?? [])
+  return [...configs].flatMap(([key, config]) => endedChild(sa, config, markings.get(key)) ?? [])
 }
 
 function endedChild(sa: IkeSa, config: ChildConfig, marking?: Marking): Ended | undefined {

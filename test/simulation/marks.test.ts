@@ -127,6 +127,22 @@ scenario('reauthentication before the break keeps the marks and chooses interfac
   end(world)
 })
 
+scenario('reauthentication before the break keeps all children of one configuration', () => {
+  const world = up({ child: unique })
+  world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
+  world.settle()
+  world.left.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: true })
+  world.settle()
+  world.wait(10)
+  assert.deepEqual(
+    onlySa(world.left)
+      .children.map(({ markOut }) => markOut?.value)
+      .sort(),
+    [1, 2],
+  )
+  end(world)
+})
+
 scenario('reauthentication after the break chooses all anew', () => {
   const world = up({ child: { ...unique, ifIdIn: '%unique' }, settings: { makeBeforeBreak: false } })
   world.left.command({ kind: 'rekey', select: { ike: 'lab' }, reauth: true })
