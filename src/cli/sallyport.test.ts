@@ -1,42 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import test from 'node:test'
-import { memoryFiles } from '../config/files.ts'
 import type { Command } from '../ike/input.ts'
 import type { Answer } from '../ike/output.ts'
 import { sampleIkeSa } from '../vici/samples.ts'
-import { listenVici } from '../vici/server.ts'
 import { type ScriptedDaemon, scriptedDaemon } from '../vici/testing.ts'
-import type { Persona } from './command.ts'
 import { optionWords } from './command-line.ts'
-import { personaOf, run } from './sallyport.ts'
-
-/** Runs command lines against a daemon behind a real socket. */
-async function against(daemon: ScriptedDaemon) {
-  const directory = mkdtempSync(join(tmpdir(), 'cli-'))
-  const uri = `unix://${join(directory, 'vici')}`
-  const server = await listenVici({ uri, daemon })
-  return {
-    server,
-    call: (...argv: string[]) => call('sallyport', argv),
-    /** The same under the name `swanctl`. */
-    swanctl: (...argv: string[]) => call('swanctl', argv),
-    async [Symbol.asyncDispose]() {
-      await server.close().catch(() => undefined)
-      rmSync(directory, { recursive: true })
-    },
-  }
-  async function call(persona: Persona, argv: readonly string[]) {
-    let out = ''
-    let err = ''
-    const files = memoryFiles({ '/etc/strongswan.conf': `swanctl { socket = ${uri}\n }` })
-    const io = { out: (t: string) => (out += t), err: (t: string) => (err += t), env: {}, files }
-    const exit = await run(argv, io, persona)
-    return { exit, out, err }
-  }
-}
+import { personaOf } from './sallyport.ts'
+import { against } from './testing.ts'
 
 function answer(command: Command): Answer | undefined {
   switch (command.kind) {

@@ -5,15 +5,16 @@
  */
 import { basename } from 'node:path'
 import { ConfigError } from '../config/config-error.ts'
-import { diskFiles } from '../config/files.ts'
+import { diskFiles, strerror } from '../config/files.ts'
 import { ViciClient, ViciError } from '../vici/client.ts'
 import { surfaceVersion } from '../vici/versions.ts'
+import { askAtTerminal } from './ask.ts'
 import type { Command, Options, Persona } from './command.ts'
 import { type CommandLine, isSwanctl, optionWords, parseCommandLine } from './command-line.ts'
 import { commands } from './commands.ts'
 import type { Io } from './io.ts'
 import { type Format, printer } from './printer.ts'
-import { configuredUri, connectCure, errnoOf, errnoText } from './socket.ts'
+import { configuredUri, connectCure, errnoOf } from './socket.ts'
 import { commandUsage, usage } from './usage.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -103,9 +104,9 @@ function explainAsSwanctl(error: NodeJS.ErrnoException, uri: string, wanted: str
     io.err(`${error.message}\n`)
     return errno ?? 1
   }
-  if (isUri) io.err(`connecting to '${uri}' failed: ${errnoText(errno ?? noEntry)}\n`)
+  if (isUri) io.err(`connecting to '${uri}' failed: ${strerror(-(errno ?? noEntry))}\n`)
   io.err(`${heading('swanctl')}${commandUsage('swanctl', command)}`)
-  io.err(`error: connecting to '${wanted}' URI failed: ${errnoText(errno ?? noEntry)}\n`)
+  io.err(`error: connecting to '${wanted}' URI failed: ${strerror(-(errno ?? noEntry))}\n`)
   return errno ?? noEntry
 }
 
@@ -131,6 +132,8 @@ if (import.meta.main) {
       err: (text) => process.stderr.write(text),
       env: process.env,
       files: diskFiles(),
+      terminal: process.stdout.isTTY === true,
+      ask: askAtTerminal,
     },
     persona,
   )

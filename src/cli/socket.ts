@@ -1,6 +1,5 @@
 /** Where the daemon listens, and why it cannot be reached. */
 import { constants } from 'node:os'
-import { getSystemErrorMessage } from 'node:util'
 import { type ConfSection, confText, readConf } from '../config/grammar.ts'
 import { defaultViciUri, strongswanConfPath } from '../config/strongswan.ts'
 import type { Io } from './io.ts'
@@ -26,12 +25,6 @@ export function configuredUri({ env, files }: Io): string {
 /** The errno of a socket's error, which is the exit status; undefined for other errors. */
 export function errnoOf(error: NodeJS.ErrnoException): number | undefined {
   return error.code === undefined ? undefined : (constants.errno as Record<string, number>)[error.code]
-}
-
-/** The words of strerror(3). */
-export function errnoText(errno: number): string {
-  const text = getSystemErrorMessage(-errno)
-  return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
 /** What an operator can do about it. */

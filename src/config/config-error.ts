@@ -9,11 +9,14 @@ export interface Place {
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly place: Place | undefined
+  /** The message without the place. */
+  readonly reason: string
 
   /** @param cause what lies below, for a message whose text is fixed */
   constructor(message: string, place?: Place, cause?: unknown) {
     super(place === undefined ? message : `${formatPlace(place)}: ${message}`, cause === undefined ? {} : { cause })
     this.place = place
+    this.reason = message
   }
 }
 

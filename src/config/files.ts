@@ -1,5 +1,6 @@
 /** Access to configuration files, as a parameter so that reading can be tested without a disk. */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { getSystemErrorMessage } from 'node:util'
 
 export interface ConfigFiles {
   /** The bytes of a file. Throws as `readFileSync` does when it cannot be read. */
@@ -30,6 +31,18 @@ export function diskFiles(maxBytes: number = 16 * 1024 * 1024): ConfigFiles {
       return found && { mode: found.mode & 0o7777, regular: found.isFile() }
     },
   }
+}
+
+/** Why a file could not be read: the words of strerror(3) where the system said no. */
+export function reasonOf(error: unknown): string {
+  const { errno, message } = error as NodeJS.ErrnoException
+  return errno === undefined ? message : strerror(errno)
+}
+
+/** The words of strerror(3) for an errno, which Node has as a negative number. */
+export function strerror(errno: number): string {
+  const text = getSystemErrorMessage(errno)
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
 /** Files held in memory, by absolute path; for tests and for the fuzzer. */

@@ -25,7 +25,7 @@ export const secretKinds: readonly SecretKind[] = [
   { prefix: 'rsa', use: 'passphrase', keys: file },
   { prefix: 'ecdsa', use: 'passphrase', keys: file },
   { prefix: 'pkcs8', use: 'passphrase', keys: file },
-  { prefix: 'pkcs12', use: 'passphrase', keys: file, refused: 'PKCS#12 is taken apart with openssl' },
+  { prefix: 'pkcs12', use: 'passphrase', keys: file },
   { prefix: 'token', use: 'token', keys: ['handle', 'slot', 'module', 'pin'], refused: 'no tokens' },
 ]
 

@@ -3,8 +3,10 @@ import { generateKeyPairSync } from 'node:crypto'
 import test from 'node:test'
 import { loadPrivateKey, publicKeyId } from '../pki/keys.ts'
 import { memoryFiles } from './files.ts'
-import { readSwanctl, swanctlDirectory } from './swanctl.ts'
-import { findValue, formatTree } from './tree.ts'
+import { readSwanctl } from './swanctl.ts'
+import { credentialSteps } from './swanctl-credentials.ts'
+import { openSwanctl, swanctlDirectory } from './swanctl-steps.ts'
+import { findText, findValue, formatTree } from './tree.ts'
 
 const read = (files: Record<string, string | Uint8Array>, mode?: number) =>
   readSwanctl('/etc/swanctl', memoryFiles(files, mode))
@@ -70,8 +72,8 @@ test('the folders in swanctl order, then authorities, pools, connections', () =>
     'load-cert type=X509 flag=NONE data=x509/a',
     'load-cert type=X509 flag=NONE data=x509/b',
     'load-cert type=X509 flag=CA data=x509ca/ca.pem',
-    'load-cert type=X509_CRL flag=NONE data=x509crl/c',
-    'load-cert type=PUBKEY flag=NONE data=pubkey/d',
+    'load-cert type=X509_CRL data=x509crl/c',
+    'load-cert type=PUBKEY data=pubkey/d',
     'load-authority a {cacert=x509ca/ca.pem crl_uris=[http://a/1 http://a/2]}',
     'load-pool p {addrs=10.0.0.0/24 dns=[10.0.0.1 10.0.0.2]}',
     'load-conn c {}',
@@ -99,6 +101,47 @@ test('keys, plain and with a passphrase from secrets', () => {
   assert.match(problem?.message ?? '', /cannot load the private key \/etc\/swanctl\/private\/b\.pem: .*passphrase/)
 })
 
+test('a client passes on what it need not or cannot decrypt, and asks for passphrases', () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const plain = String(privateKey.export({ format: 'pem', type: 'pkcs8' }))
+  const locked = String(privateKey.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-128-cbc', passphrase: 'open' }))
+  const files = memoryFiles({
+    '/d/swanctl.conf': `secrets { ecdsa-b { file = b.pem
+      secret-1 = wrong
+      secret-2 = open }
+      ecdsa-c { file = c.pem
+        secret = wrong } }`,
+    '/d/ecdsa/a.pem': plain,
+    '/d/ecdsa/b.pem': locked,
+    '/d/ecdsa/c.pem': locked,
+    '/d/private/d.pem': locked,
+  })
+  const types = (answers?: string[]) => {
+    const asked: string[] = []
+    const ask = (question: string) => {
+      asked.push(question)
+      const answer = answers?.shift()
+      return answer === undefined ? undefined : new TextEncoder().encode(answer)
+    }
+    const steps = credentialSteps(openSwanctl('/d/swanctl.conf', files), { by: 'client', ...(answers && { ask }) })
+    const seen = [...steps].map((step) =>
+      'message' in step ? `${step.source} ${findText(step.message, 'type')}` : 'error' in step && step.error.message,
+    )
+    return { seen, asked }
+  }
+  const wrong = "configured decryption secret for 'c.pem' invalid"
+  assert.deepEqual(types(), {
+    seen: ['/d/private/d.pem any', '/d/ecdsa/a.pem ecdsa', '/d/ecdsa/b.pem ECDSA', wrong, '/d/ecdsa/c.pem ecdsa'],
+    asked: [],
+  })
+  const question = "Password for private file 'd.pem': "
+  assert.deepEqual(types(['close', 'open']), {
+    seen: ['/d/private/d.pem ECDSA', '/d/ecdsa/a.pem ECDSA', '/d/ecdsa/b.pem ECDSA', wrong, '/d/ecdsa/c.pem ecdsa'],
+    asked: [question, question],
+  })
+  assert.deepEqual(types([]).seen[0], '/d/private/d.pem any')
+})
+
 test('one bad part leaves the others', () => {
   const conf = `connections { a { local { certs = missing.pem } }
     b { } }
@@ -114,10 +157,10 @@ test('one bad part leaves the others', () => {
     ['b'],
   )
   const messages = problems.map(({ message }) => message).join('\n')
-  assert.match(messages, /swanctl\.conf:1:27: cannot read \/etc\/swanctl\/x509\/missing\.pem/)
+  assert.match(messages, /swanctl\.conf:1:27: loading certs certificate '\/etc\/swanctl\/x509\/missing\.pem' failed/)
   assert.match(messages, /cannot load the private key \/etc\/swanctl\/private\/broken/)
-  assert.match(messages, /PKCS#12 files are not supported: \/etc\/swanctl\/pkcs12\/x\.p12; take it apart/)
-  assert.match(messages, /swanctl\.conf:3:15: secret 'ike-x' has no 'secret'/)
+  assert.match(messages, /cannot load \/etc\/swanctl\/pkcs12\/x\.p12: PKCS#12 at offset 0: PFX/)
+  assert.match(messages, /swanctl\.conf:3:15: missing secret in 'ike-x', ignored/)
   assert.match(messages, /swanctl\.conf:4:15: after 0x there is more/)
 })
 

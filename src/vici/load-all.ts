@@ -1,6 +1,7 @@
 /** What `swanctl --load-all` does, done by the daemon itself at its start, through the same commands. */
 import { formatPlace } from '../config/config-error.ts'
-import type { LoadRequest, SwanctlReading } from '../config/swanctl.ts'
+import type { SwanctlReading } from '../config/swanctl.ts'
+import type { LoadRequest } from '../config/swanctl-steps.ts'
 import { findText } from '../config/tree.ts'
 import { commands } from './commands/index.ts'
 import { type Context, configLog } from './request.ts'

@@ -19,6 +19,7 @@ import { loadPrivateKey, loadPublicKey, PassphraseMissing } from '../../src/pki/
 import { comparableName, equalNames, formatName, matchName, parseNameDer, parseNameText } from '../../src/pki/name.ts'
 import { oidDer, oids } from '../../src/pki/oid.ts'
 import { decodePem, encodePem } from '../../src/pki/pem.ts'
+import { readPkcs12 } from '../../src/pki/pkcs12.ts'
 import { identitiesOf, identityInCertificate } from '../../src/pki/store.ts'
 import { DecodeError } from '../../src/wire/errors.ts'
 import type { Target } from './harness.ts'
@@ -144,7 +145,23 @@ function use(identity: Identity): void {
 /** A malformed address or name matches nothing, not even itself, unless it is the same bytes. */
 const parses = (identity: Identity): boolean => !formatIdentity(identity).startsWith('(invalid')
 
+/** Containers with an Ed25519 key and its certificate, as OpenSSL writes them (`-iter 1`): with AES, and with 3DES. */
+const containers = [
+  fromBase64(
+    'MIIDcAIBAzCCAyoGCSqGSIb3DQEHAaCCAxsEggMXMIIDEzCCAiEGCSqGSIb3DQEHBqCCAhIwggIOAgEAMIICBwYJKoZIhvcNAQcBMFYGCSqGSIb3DQEFDTBJMCgGCSqGSIb3DQEFDDAbBAjNlNYKavcpPAIBATAMBggqhkiG9w0CCQUAMB0GCWCGSAFlAwQBKgQQgAnRKzjrGkCKtWkQHgQRgYCCAaD/JOHRehJb8RtfK2e7SQp48+5wp073nDzhRE+LLi1TvLCXu5LY1CEXdcRT+X/Sz8zXceGc5DHgbQn4VGjwsd4GB7cxHp+DmLpRSSTujvFui4HJE6bNxd9MWlm8ulFQtIpSTpf8yN33NHV6J5lMWIZ0dK4aZkc66SU4aYumgyHIQHDfxp29nvmEYAhqvEy4iVlOaxGcr+eq1wmJNu0I7VLVD9WvvWaJBkJr8J3Tw0Cps16NPSjTAByYAT65/xjLHz2QFR4Ti71W/54pObflX11savnX6ryWvh/LU3l8oYL+/XPWxwOWrNuyhIETucRTH6qoKd1FlMxhrz4wihGBUAqWTlVozV4tsF7myqEjcC85IQGTTHZ45DCeyz4VvFaIOHToX/8aIdd1Z0KAauwZsDjJrUR6Ddieh7ya4/bpTQBrxT7coc1hQoQczmHz2H5r7JeeSy0DOEfb4sFJTZEs5/+1IE154X4kzXLjr5j/HADVlyjvNH7g7LYj2SAmgI93VchpnQWBXkNIwf2W0MFvyxDWd4MpNd+pOJhotPMOoV+PFTCB6wYJKoZIhvcNAQcBoIHdBIHaMIHXMIHUBgsqhkiG9w0BDAoBAqCBnTCBmjBWBgkqhkiG9w0BBQ0wSTAoBgkqhkiG9w0BBQwwGwQIwi/FFTD7LdkCAQEwDAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEGeePRXD+hFvI5Wt2mmDYIYEQNAsa/qRXC8EtE3rsaaGuGcA9odMoM9PGeiqn49o61qOgjqCggixZPMsxl6s6uWdnYsNAyQf3wu2CdbgG+BusGoxJTAjBgkqhkiG9w0BCRUxFgQU/djnRtWjZPesAZrU8jfiamUUCiAwPTAxMA0GCWCGSAFlAwQCAQUABCBF0PXGltIXhpPAB2r+K/kWUDGz0AmwMP5v3piRHcyD4AQIVo/0/aJvlNk=',
+  ),
+  fromBase64(
+    'MIIC2AIBAzCCAqIGCSqGSIb3DQEHAaCCApMEggKPMIICizCCAd4GCSqGSIb3DQEHBqCCAc8wggHLAgEAMIIBxAYJKoZIhvcNAQcBMBsGCiqGSIb3DQEMAQMwDQQIqfPZRpwa7oICAQGAggGYJPILC6ypWdigTlV2P0CUCEmXlr2+M2seDjyNb/zLwUph0FShWRuHYzSNneIU4Jh5SLpumF1O4E51YOUAcYe1pGVeFkD7b98g2CgBLqU9ruSAZSF5Y0VyuvYu8c9xcqu/xID8LRQbc96pznu69q1DHxkeK6klhRoKGFXBwA0e/Xy36YhOQodqi59GA2ZcYFkoGJ12nwBgVXqsp6HnWM55GuxG+a2axLYk9PDZPkjWhb0oaIz2ljeV/NSYsyEj6Pcd4LwncB3S+EzRcBnF0s9ijoICc6PiilsK1veMMXlhyeplwLN80ESjD7x/XmRNZ6aluMHcsoRHkoDYinMffjbPjAGcZLcXjzX775r+Hv2DXPqyNKo4SuHYKQkT6kPiW6nebH4ZupQTpk0/ScTO3BRLtNUgPXDU1QAXW78uTroj/bdveNdpQb0FwxxdZCAYBE8wg8/8/XyV0vfPirAJ9ewdrUFmcu/9eiLEkwobKVsXnh6tIF3/HxRKiEgcZjeIx1EWyZ8oOLNxqBJ59fwg0jNj4Wqu7pjNEkC3MIGmBgkqhkiG9w0BBwGggZgEgZUwgZIwgY8GCyqGSIb3DQEMCgECoFkwVzAbBgoqhkiG9w0BDAEDMA0ECA5/P21Jp94PAgEBBDh3mMMrsB1r711FfAGslmC2WsG2X73CW189d6ibDASIFiC6meHTjy3rVKM+sqd8kTJZ2AZQve3YmjElMCMGCSqGSIb3DQEJFTEWBBT92OdG1aNk96wBmtTyN+JqZRQKIDAtMCEwCQYFKw4DAhoFAAQUTRdF5JmH0u4niSNr/e7mi58WbtkECA+Oyif5CQ/n',
+  ),
+]
+
 export const targets: readonly Target[] = [
+  {
+    name: 'pki PKCS#12',
+    corpus: containers,
+    decode: (input) => readPkcs12(input, Uint8Array.of(0x78)),
+    allowed: (error) => refused(error) || error instanceof PassphraseMissing,
+  },
   {
     name: 'pki certificate bundle',
     corpus: [derEncode(SEQUENCE, derEncode(0xa0, caDer), derEncode(0xa1, caDer)), derEncode(SEQUENCE)],

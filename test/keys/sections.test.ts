@@ -1,6 +1,7 @@
 /** secrets, pools and authorities: their keys, by what comes of them. */
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { memoryFiles } from '../../src/config/files.ts'
 import { readSwanctl } from '../../src/config/swanctl.ts'
 import { formatTree } from '../../src/config/tree.ts'
@@ -45,7 +46,7 @@ const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const locked = String(privateKey.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-128-cbc', passphrase: 'open' }))
 
 /** What the daemon's own reader makes of a swanctl.conf with these secrets and files. */
-function read(secrets: string, files: Record<string, string> = {}) {
+function read(secrets: string, files: Record<string, string | Uint8Array> = {}) {
   return readSwanctl('/etc/swanctl', memoryFiles({ '/etc/swanctl/swanctl.conf': `secrets { ${secrets} }`, ...files }))
 }
 
@@ -75,14 +76,26 @@ for (const name of ['handle', 'slot', 'module', 'pin'])
     assert.match(problem?.message ?? '', /swanctl\.conf:1:\d+: keys on tokens are not supported: secret 'token-a'/)
   })
 
-for (const name of ['file', 'secret'])
-  key(`secrets.pkcs12<suffix>.${name}`, 'containers have to be taken apart', () => {
-    const [problem] = read('pkcs12 { file = a.p12\n secret = x }', { '/etc/swanctl/pkcs12/a.p12': 'x' }).problems
-    assert.match(
-      problem?.message ?? '',
-      /PKCS#12 files are not supported: .*a\.p12; take it apart with 'openssl pkcs12'/,
-    )
-  })
+/** A key and its certificate, as in src/pki/pkcs12.test.ts. */
+const container = new Uint8Array(readFileSync(new URL('pkcs12.p12', import.meta.url)))
+
+key('secrets.pkcs12<suffix>.file', 'the container that the passphrase is for', () => {
+  const files = { '/etc/swanctl/pkcs12/a.p12': container }
+  assert.deepEqual(
+    read('pkcs12 { file = a.p12\n secret = geheim }', files).requests.map(({ command }) => command),
+    ['load-cert', 'load-key'],
+  )
+  assert.match(read('pkcs12 { file = b.p12\n secret = geheim }', files).problems.join(), /a\.p12: .*passphrase/)
+})
+
+key('secrets.pkcs12<suffix>.secret', 'the passphrase', () => {
+  const files = { '/etc/swanctl/pkcs12/a.p12': container }
+  assert.equal(read('pkcs12 { file = a.p12\n secret-1 = shut\n secret-2 = geheim }', files).problems.length, 0)
+  assert.match(
+    read('pkcs12 { file = a.p12\n secret = shut }', files).problems.join(),
+    /a\.p12: .*is the passphrase right/,
+  )
+})
 
 const client = { connection: 'vips = 0.0.0.0', child: 'local_ts = dynamic', kernel: { addresses: ['192.0.2.1'] } }
 const gateway = (text: string) => ({
@@ -148,7 +161,7 @@ key('authorities.<name>.cacert', 'a CA that is trusted', async () => {
   const world = await hosts({ left, right: { ...right, files: { ...own, 'x509/ca.der': ca, 'x509ca/ca.der': ca } } })
   initiate(world)
   sameSingleChild(world)
-  await refused({ left: authority('cacert = other.der') }, /conf:\d+:\d+: cannot read .*x509ca\/other\.der/)
+  await refused({ left: authority('cacert = other.der') }, /conf:\d+:\d+: loading ca certificate '.*x509ca\/other\.der/)
 })
 
 key('authorities.<name>.file', 'read by the daemon, by its path', async () => {
