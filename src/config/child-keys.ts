@@ -8,7 +8,7 @@ import type {
   ConfiguredSelector,
   UniqueValue,
 } from './connection.ts'
-import { field, items, type KeyRow, type KeyTable, textOf } from './key-table.ts'
+import { field, ignored, items, type KeyRow, type KeyTable, textOf } from './key-table.ts'
 import { parseProposals } from './proposals.ts'
 import { parseConfiguredSelector } from './selectors.ts'
 import {
@@ -68,7 +68,6 @@ export interface ChildDraft {
   singlePair?: boolean
   label?: string
   labelMode?: ChildConfig['labelMode']
-  perCpuSas?: ChildConfig['perCpuSas']
 }
 
 export function newChildDraft(): ChildDraft {
@@ -136,10 +135,11 @@ export const childKeys: KeyTable<ChildDraft> = {
   single_pair: field('singlePair', parseBool, { ...bool('no'), support: 'own' }),
   label: field('label', parseLabel, { syntax: 'security label', default: '' }),
   label_mode: field('labelMode', parseLabelMode, { syntax: 'system, simple', default: 'system' }),
-  per_cpu_sas: field('perCpuSas', parseKeywordOf(['no', 'yes', 'encap']), {
-    syntax: 'no, yes, encap',
+  per_cpu_sas: ignored(parsePerCpu, {
+    syntax: 'no',
     default: 'no',
-    support: 'kept',
+    support: 'refused',
+    refused: 'no Child SAs for single processors (RFC 9611)',
   }),
 }
 
@@ -164,6 +164,11 @@ function selectors(name: 'localTs' | 'remoteTs'): KeyRow<ChildDraft> {
 function parseMode(text: string): ChildConfig['mode'] {
   if (text.toLowerCase() === 'iptfs') throw new ConfigError('IP-TFS is not supported; use tunnel')
   return parseKeywordOf(['tunnel', 'transport', 'transport_proxy', 'beet', 'pass', 'drop'])(text)
+}
+
+function parsePerCpu(text: string): void {
+  const isOff = text.toLowerCase() !== 'encap' && !parseBool(text)
+  if (!isOff) throw new ConfigError('Child SAs for single processors (RFC 9611) are not supported')
 }
 
 function parseLabel(text: string): string {

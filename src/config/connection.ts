@@ -132,7 +132,6 @@ export interface ChildConfig {
   /** Both sides must have the same one (RFC 9478). */
   readonly label?: string
   readonly labelMode: 'system' | 'simple'
-  readonly perCpuSas: 'no' | 'yes' | 'encap'
 }
 
 export interface Connection {

@@ -112,7 +112,6 @@ const childFields: readonly (keyof ChildConfig)[] = [
   'singlePair',
   'label',
   'labelMode',
-  'perCpuSas',
 ]
 
 function sameFields<T extends object>(a: T, b: T, fields: readonly (keyof T)[]): boolean {

@@ -13,6 +13,8 @@ export type Support =
   | 'own'
   /** Accepted, without effect: it means something for IKEv1 only. */
   | 'IKEv1'
+  /** Refused where the round is to use EAP, which there is none of; of no meaning elsewhere. */
+  | 'EAP'
   /** Accepted and kept; what it asks for is not done yet. */
   | 'kept'
   /** Only the value that asks for nothing is accepted. */

@@ -81,7 +81,7 @@ test('a child without any key has the defaults', () => {
   )
   assert.deepEqual(rest.lifetimeSeconds, { rekey: 3600, life: 3960, rand: 360 })
   assert.deepEqual(rest.lifetimeBytes, { rekey: 0n, life: 0n, rand: 0n })
-  assert.deepEqual([rest.mode, rest.copyDscp, rest.hwOffload, rest.perCpuSas], ['tunnel', 'out', 'no', 'no'])
+  assert.deepEqual([rest.mode, rest.copyDscp, rest.hwOffload], ['tunnel', 'out', 'no'])
   assert.deepEqual([rest.policies, rest.copyDf, rest.copyEcn, rest.icmp], [true, true, true, false])
 })
 
@@ -281,11 +281,11 @@ test('what is asked for and not done yet is named, what asks for nothing is not'
     ppk_required = no
     remote { revocation = strict }
     local { aaa_id = radius.lab.org }
+    ocsp = both
     children { net { updown = x
       dpd_action = clear
-      close_action = trap
-      per_cpu_sas = yes } }`
-  assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, ['local.aaa_id', 'children.net.per_cpu_sas'])
+      close_action = trap } }`
+  assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, ['ocsp'])
 })
 
 test('what is unique to Child SAs is refused where there are none', () => {

@@ -55,6 +55,7 @@ export function loadConnection(
     if (side !== undefined) {
       const round = newRoundDraft()
       below(section, readRound(inner, round, files))
+      requireEap(round)
       notes.push(...(round.auth?.notes ?? []))
       rounds[side].push(round)
     } else if (lower === 'children') {
@@ -225,8 +226,15 @@ function childConfig(name: string, draft: ChildDraft): ChildConfig {
     singlePair: draft.singlePair ?? false,
     ...(draft.label && { label: draft.label }),
     labelMode: draft.labelMode ?? 'system',
-    perCpuSas: draft.perCpuSas ?? 'no',
   }
+}
+
+/** @throws ConfigError for what says how EAP is to go, in a round of EAP: in other rounds it means nothing, as in charon */
+function requireEap({ auth, eapId, aaaId }: RoundDraft): void {
+  if (auth?.class !== 'eap' || (eapId === undefined && aaaId === undefined)) return
+  const key = eapId === undefined ? 'aaa_id' : 'eap_id'
+  const reason = new ConfigError('EAP is not supported: use auth = pubkey or psk on both sides')
+  throw new ConfigError(`invalid value for: ${key}, config discarded`, undefined, reason)
 }
 
 /** @throws ConfigError when a child without any Child SA asks for marks that are unique to them */

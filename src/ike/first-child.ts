@@ -25,8 +25,8 @@ const mostLooks = 6
 
 /** A child is up that is no rekeying: looks for the same one, created at the same time by the other side. */
 export function settleFirstChild(sa: IkeSa, child: ChildSa): void {
-  // Several alike are wanted, or belong to different processors (RFC 9611).
-  if (sa.connection?.unique === 'never' || child.config.perCpuSas !== 'no') return
+  // Several alike are wanted.
+  if (sa.connection?.unique === 'never') return
   for (const other of sa.children.values()) {
     if (other === child || !isSame(child, other) || !crossed(child, other)) continue
     const [redundant, staying] = lowestSpi(child) < lowestSpi(other) ? [child, other] : [other, child]

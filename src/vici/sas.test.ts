@@ -178,9 +178,9 @@ test('list-conn', () => {
      reauth_time = 1h
      unique = replace
      local { auth = psk
+             eap_id = carol
              id = moon }
      remote { auth = eap-md5
-              eap_id = %any
               revocation = strict }
      children { net { esp_proposals = aes128gcm16-x25519-none
                       close_action = trap|start
@@ -199,8 +199,8 @@ test('list-conn', () => {
       'rekey_time=0 unique=UNIQUE_REPLACE proposals {' +
       '0 {encr=[AES_GCM_16_128] prf=[PRF_HMAC_SHA2_256] ke=[CURVE_25519] ake1=[ML_KEM_768]} ' +
       '1 {encr=[AES_CBC_256] integ=[HMAC_SHA2_256_128] prf=[PRF_HMAC_SHA2_256] ke=[MODP_3072]}} dpd_delay=30 ' +
-      'local-1 {id=moon class=pre-shared key groups=[] cert_policy=[] certs=[] cacerts=[]} ' +
-      'remote-1 {class=EAP eap-type=EAP_MD5 revocation=GOOD eap_id=%any groups=[] cert_policy=[] certs=[] cacerts=[]}',
+      'local-1 {id=moon class=pre-shared key eap_id=carol groups=[] cert_policy=[] certs=[] cacerts=[]} ' +
+      'remote-1 {class=EAP eap-type=EAP_MD5 revocation=GOOD groups=[] cert_policy=[] certs=[] cacerts=[]}',
   )
   assert.equal(
     formatTree(findSection(gw, 'children') ?? []),

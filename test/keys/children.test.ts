@@ -315,3 +315,8 @@ test('children: nothing is left of any key', async () => {
   world.wait(300)
   for (const host of world.hosts) nothingLeft(host)
 })
+
+key('children.<child>.per_cpu_sas', 'refused, but for no', async () => {
+  await up(child('per_cpu_sas = no'))
+  for (const word of ['yes', 'encap']) await refused(child(`per_cpu_sas = ${word}`), /invalid value for: per_cpu_sas/)
+})

@@ -55,6 +55,13 @@ key('connections.<conn>.local.xauth_id', 'taken for IKEv1 configurations', async
   await up({ left: { local: 'xauth_id = carol' } })
 })
 
+for (const name of ['eap_id', 'aaa_id']) {
+  key(`connections.<conn>.local.${name}`, 'says nothing without EAP, and is refused with it', async () => {
+    await up({ left: { local: `${name} = carol` } })
+    await refused({ left: { local: `auth = eap-md5\n${name} = carol` } }, new RegExp(`invalid value for: ${name}`))
+  })
+}
+
 key('connections.<conn>.remote.ca_id', 'a CA of the trust chain must have this identity', async () => {
   await up(certificates({ right: { remote: 'ca_id = "CN=Lab CA"' } }))
   await refusedBy({ remote: 'ca_id = "CN=Other CA"' }, "no CA in the trust chain has the identity 'CN=Other CA'")

@@ -127,7 +127,6 @@ export function child(given: Partial<ChildConfig> = {}): ChildConfig {
     sha256_96: false,
     singlePair: false,
     labelMode: 'system',
-    perCpuSas: 'no',
     ...given,
   }
 }

@@ -33,6 +33,7 @@ const words: Readonly<Record<Support, string>> = {
   kept: '**no effect yet**',
   refused: 'refused',
   IKEv1: 'no effect with IKEv2, as in charon',
+  EAP: 'refused with `auth = eap…`: no EAP here; no effect without, as in charon',
 }
 
 function table(title: string, rows: Readonly<Record<string, TableRow>>, intro?: string): Section {
