@@ -74,7 +74,7 @@ key('connections.<conn>.local.certs', 'the certificate to send; the identity is 
   sameSingleChild(world)
   await refused(
     certificates({ left: { local: 'certs = missing.der' } }),
-    /conf:\d+:\d+: cannot read .*x509\/missing\.der/,
+    /conf:\d+:\d+: loading certs certificate '.*x509\/missing\.der' failed/,
   )
 })
 
