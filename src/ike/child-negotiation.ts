@@ -37,6 +37,7 @@ import { type ReservedSpi, reserveSpi } from './reserved-spi.ts'
 import type { Script } from './script.ts'
 import { labelSelectors, labelsFit } from './security-labels.ts'
 import { packetSelectors, pairs, within } from './selectors.ts'
+import { awaitTurn, predecessorOf } from './take-over.ts'
 import { announceChild } from './updown.ts'
 import { localSelectors, remoteSelectors, requireRequest } from './virtual-ips.ts'
 
@@ -275,7 +276,7 @@ interface Establishment {
 /** Derives the keys, installs states and policies, and makes the child the IKE SA's own. */
 function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   const { core, keys, suite } = sa
-  const { config, uniqueId, agreement, spi, seed, initiator, deferOutbound, old } = options
+  const { config, uniqueId, agreement, spi, seed, initiator, old } = options
   assert(keys && suite, 'a Child SA comes from an IKE SA with keys')
   const idleSinceMs = old && config.inactivitySeconds > 0 ? yield* idleSince(old) : core.now
   const { encr, encrKeyBits, integ } = agreement.suite
@@ -299,9 +300,11 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
     child.uninstall(core, sa)
     core.reqids.release(reqid)
   })
+  const before = initiator || old !== undefined ? undefined : predecessorOf(sa, child)
+  if (before !== undefined) awaitTurn(child, before)
   const taken = spi.take(agreement.ipcomp !== undefined) // from here on `uninstall` removes the reserved state with the rest
   try {
-    yield* child.install(sa, { ours, theirs }, deferOutbound, spi.at, options.sequence)
+    yield* child.install(sa, { ours, theirs }, options.deferOutbound || before !== undefined, spi.at, options.sequence)
   } catch (error) {
     core.log(
       'IKE',
@@ -323,7 +326,7 @@ function* establish(sa: IkeSa, options: Establishment): Script<ChildSa> {
   core.log(
     'IKE',
     0,
-    `${deferOutbound ? 'inbound ' : ''}CHILD_SA ${config.name}{${uniqueId}} established with SPIs ${hex(taken)}_i ${hex(spiOut)}_o and TS ${formatSelectors(localTs)} === ${formatSelectors(remoteTs)}`,
+    `${options.deferOutbound ? 'inbound ' : ''}CHILD_SA ${config.name}{${uniqueId}} established with SPIs ${hex(taken)}_i ${hex(spiOut)}_o and TS ${formatSelectors(localTs)} === ${formatSelectors(remoteTs)}`,
     sa,
   )
   return child

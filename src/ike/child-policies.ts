@@ -32,6 +32,8 @@ export function reqidKey(
 /**
  * The policies of a Child SA or a trap: out, in, and fwd in tunnel mode, for every pair of selectors. With
  * policies_fwd_out there is one more for what is forwarded into the tunnel: it only lets pass, past a policy that drops.
+ * With `outbound` its state carries what leaves, and no other of the same reqid: by the reqid alone the kernel would go on
+ * choosing a replaced one for a while, and lose what it has chosen it for when that one is deleted.
  */
 export function policiesOf(
   local: string,
@@ -43,7 +45,8 @@ export function policiesOf(
   },
   reqid: number,
   trap: boolean,
-  protocol: SaProtocol = 'ESP',
+  protocol: SaProtocol,
+  outbound?: { readonly spi: number; readonly cpi?: number },
 ): KernelPolicy[] {
   const { config, agreement, marking } = child
   const { mode } = agreement
@@ -59,6 +62,7 @@ export function policiesOf(
       source: leaving ? local : remote,
       destination: leaving ? remote : local,
       ...(agreement.ipcomp && { ipcomp: true as const }),
+      ...(direction === 'out' && outbound),
     }
     return {
       direction,

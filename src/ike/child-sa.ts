@@ -2,7 +2,16 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { ChildConfig } from '../config/connection.ts'
 import type { ChildKeys } from '../crypto/keys.ts'
-import type { KernelPolicy, KernelRoute, KernelSa, SaId, SaMode, SaProtocol } from '../kernel/operations.ts'
+import {
+  KernelError,
+  type KernelOperation,
+  type KernelPolicy,
+  type KernelRoute,
+  type KernelSa,
+  type SaId,
+  type SaMode,
+  type SaProtocol,
+} from '../kernel/operations.ts'
 import type { Path } from '../wire/endpoint.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
 import { policiesOf, routesFor, samePolicy } from './child-policies.ts'
@@ -58,9 +67,13 @@ export class ChildSa {
   /** Kernel objects that exist because of this SA. */
   #in: KernelSa | undefined
   #out: KernelSa | undefined
-  /** The outbound state of a rekeying that we answered, until the old SA is deleted. */
+  /** The outbound state of an SA that is to take over later; its outbound policies come with it. */
   #deferred: KernelSa | undefined
-  readonly #timers = new Map<'linger' | 'retry' | 'idle', Timer>()
+  readonly #timers = new Map<'linger' | 'retry' | 'idle' | 'switch', Timer>()
+  /** Those that send in its place once it goes (take-over.ts). */
+  readonly heirs: Set<ChildSa> = new Set()
+  /** In whose place it will send. */
+  heirOf: ChildSa | undefined
   /** No packet is known to have used it since (epoch milliseconds). */
   idleSinceMs = 0
   /** What the last looks at its states have shown. */
@@ -120,8 +133,9 @@ export class ChildSa {
   /**
    * Installs both states, then the policies, then the routes. What is installed is remembered at once, so that
    * `uninstall` can take back whatever there is when something fails or the script ends in between.
-   * @param deferOutbound the outbound state waits for `enableOutbound`: as responder of a rekeying, because the peer
-   * cannot receive on it before it has our answer (RFC 7296 §2.8), and for an SA that is redundant from the beginning
+   * @param deferOutbound the outbound half waits for `enableOutbound`: as responder, where another SA carries the packets
+   * so far, because the peer cannot receive on it before it has our answer (RFC 7296 §2.8), and for an SA that is redundant
+   * from the beginning
    * @param sequence of the acquire that this answers
    * @param at where the SPI was reserved: states are made there and then follow the IKE SA
    * @throws KernelError
@@ -137,15 +151,15 @@ export class ChildSa {
     this.lifetime = drawLifetime(sa.core, this.config)
     const states = kernelSas(sa, this, keys, at, sequence)
     this.#in = states.in
+    if (deferOutbound) this.#deferred = states.out
     yield* kernel({ kind: 'install-sa', sa: states.in, larval: true })
-    if (deferOutbound) {
-      this.#deferred = states.out
-    } else {
+    if (!deferOutbound) {
       this.#out = states.out
       yield* kernel({ kind: 'install-sa', sa: states.out, larval: false })
     }
     if (this.config.policies) {
-      for (const policy of policiesOf(sa.local.address, sa.remote.address, this, this.reqid, false)) {
+      for (const policy of this.#policiesBetween(sa.local.address, sa.remote.address)) {
+        if (policy.direction === 'out' && deferOutbound) continue
         this.#policies.push(policy)
         const operation = sa.core.policies.add(policy, this)
         if (operation?.kind === 'install-policy') yield* kernel(operation)
@@ -155,6 +169,14 @@ export class ChildSa {
     yield* this.move(sa)
     this.state = 'INSTALLED'
     this.installedAtMs = sa.core.now
+  }
+
+  #policiesBetween(local: string, remote: string): KernelPolicy[] {
+    const { config, agreement, reqid, protocol, spiOut } = this
+    if (!config.policies) return []
+    const { ipcomp } = agreement
+    const outbound = { spi: spiOut, ...(ipcomp && { cpi: ipcomp.cpiOut }) }
+    return policiesOf(local, remote, this, reqid, false, protocol, outbound)
   }
 
   *#installRoutes(sa: IkeSa): Script<void> {
@@ -173,39 +195,77 @@ export class ChildSa {
     }
   }
 
-  /**
-   * Installs a deferred outbound state: once this is over, nothing is sent on the SA that this one replaces.
-   * @throws KernelError
-   */
-  *sendOnIt(): Script<void> {
-    const state = this.#deferred
-    if (state === undefined) return
-    this.#deferred = undefined
-    this.#out = state
-    try {
-      yield* kernel({ kind: 'install-sa', sa: state, larval: false })
-    } catch (error) {
-      this.#out = undefined // there is nothing to remove
-      wipe(state)
-      throw error
-    }
+  /** Which SA carries the packets that this one would carry, if there is one already. */
+  predecessor({ core, local, remote }: IkeSa): ChildSa | undefined {
+    const [policy] = this.#policiesBetween(local.address, remote.address).filter(({ direction }) => direction === 'out')
+    const owner = policy && core.policies.inForce(policy)
+    if (!(owner instanceof ChildSa) || owner.#out === undefined) return undefined
+    const { source, destination } = owner.#out
+    return source === local.address && destination === remote.address ? owner : undefined
   }
 
-  /** The same for those who cannot wait: `failed` hears that the kernel refused. */
-  enableOutbound(core: Core, failed: (error: Error) => void): void {
+  /**
+   * Installs a deferred outbound half: once this is over, nothing is sent on the SA that this one replaces.
+   * @param failed hears that the kernel refused
+   */
+  *sendOnIt(core: Core, failed: (error: Error) => void): Script<void> {
     const state = this.#deferred
     if (state === undefined) return
+    this.enableOutbound(core, failed)
+    yield* performed(state)
+  }
+
+  /** Before it goes: another SA sends what both can, if there is one. */
+  *stepAside(core: Core): Script<void> {
+    const state = this.#out
+    const operations = this.#policies.flatMap((policy) => core.policies.stepBack(policy, this) ?? [])
+    core.policies.perform(operations)
+    if (state !== undefined && operations.length > 0) yield* performed(state)
+  }
+
+  /** The same for those who cannot wait. */
+  enableOutbound(core: Core, failed: (error: Error) => void): void {
+    let refused = false
+    const fail = (error: Error): void => {
+      if (refused) return
+      refused = true
+      this.#giveUpOutbound(core)
+      failed(error)
+    }
+    for (const operation of this.#beginOutbound(core))
+      core.startJob({ kind: 'kernel', operation }, { resume: () => {}, fail })
+  }
+
+  /**
+   * The operations of the deferred half. From here on it is remembered as installed: an SA that goes in the meantime
+   * does not take the policy with it.
+   */
+  #beginOutbound(core: Core): KernelOperation[] {
+    const state = this.#deferred
+    if (state === undefined) return []
     this.#deferred = undefined
+    this.#timers.get('switch')?.clear()
+    this.heirOf?.heirs.delete(this)
     this.#out = state
-    const job = { kind: 'kernel', operation: { kind: 'install-sa', sa: state, larval: false } } as const
-    core.startJob(job, {
-      resume: () => {},
-      fail: (error) => {
-        this.#out = undefined // there is nothing to remove
-        wipe(state)
-        failed(error)
-      },
-    })
+    const policies = this.#policiesBetween(state.source, state.destination).filter(
+      ({ direction }) => direction === 'out',
+    )
+    this.#policies.push(...policies)
+    const operations = policies.map((policy) => core.policies.add(policy, this))
+    return [
+      { kind: 'install-sa', sa: state, larval: false },
+      ...operations.filter((operation) => operation !== undefined),
+    ]
+  }
+
+  #giveUpOutbound(core: Core): void {
+    const ours = this.#policies.filter(({ direction }) => direction === 'out')
+    for (const policy of ours) {
+      this.#policies.splice(this.#policies.indexOf(policy), 1)
+      core.policies.perform(core.policies.remove(policy, this))
+    }
+    this.#remove(core, this.owner, this.#out)
+    this.#out = undefined
   }
 
   /**
@@ -215,7 +275,7 @@ export class ChildSa {
   retire(core: Core, lingerMs: number, ended: () => void): void {
     this.state = 'DELETED'
     this.#withdraw(core)
-    this.#remove(core, this.owner, this.#out)
+    if (this.#out !== undefined) core.lingering.add(this.#out)
     this.#out = undefined
     this.#clearTimers()
     this.after(core, 'linger', lingerMs, () => {
@@ -225,7 +285,7 @@ export class ChildSa {
   }
 
   /** Does something later, in place of what was to be done for the same reason, unless this SA is gone by then. */
-  after(core: Core, why: 'linger' | 'retry' | 'idle', ms: number, action: () => void): void {
+  after(core: Core, why: 'linger' | 'retry' | 'idle' | 'switch', ms: number, action: () => void): void {
     this.#timers.get(why)?.clear()
     this.#timers.set(why, core.timers.set(core.now + ms, action))
   }
@@ -238,19 +298,33 @@ export class ChildSa {
   /** Removes everything of this SA from the kernel, in the reverse order. Nobody waits for it. */
   uninstall(core: Core, sa?: IkeSa): void {
     this.#clearTimers()
-    this.#withdraw(core)
-    this.#remove(core, sa, this.#out)
-    this.#remove(core, sa, this.#in)
+    this.heirOf?.heirs.delete(this)
+    if (this.#withdraw(core)) {
+      for (const state of [this.#out, this.#in]) if (state !== undefined) core.lingering.add(state)
+    } else {
+      this.#remove(core, sa, this.#out)
+      this.#remove(core, sa, this.#in)
+      core.lingering.end(this.reqid)
+    }
     this.#out = undefined
     this.#in = undefined
     if (this.#deferred !== undefined) wipe(this.#deferred)
     this.#deferred = undefined
   }
 
-  /** Gives back policies and routes; those that another SA or a trap wants as well stay in the kernel. */
-  #withdraw(core: Core): void {
-    for (const route of this.#routes.splice(0).reverse()) core.policies.perform(core.policies.removeRoute(route, this))
-    for (const policy of this.#policies.splice(0).reverse()) core.policies.perform(core.policies.remove(policy, this))
+  /**
+   * Gives back policies and routes; those that another SA or a trap wants as well stay in the kernel.
+   * @returns whether another SA goes on sending in place of this one
+   */
+  #withdraw(core: Core): boolean {
+    const { policies } = core
+    for (const route of this.#routes.splice(0).reverse()) policies.perform(policies.removeRoute(route, this))
+    let replaced = false
+    for (const policy of this.#policies.splice(0).reverse()) {
+      policies.perform(policies.remove(policy, this))
+      if (policy.direction === 'out') replaced ||= policies.inForce(policy) instanceof ChildSa
+    }
+    return replaced
   }
 
   #remove(core: Core, sa: IkeSa | undefined, state: KernelSa | undefined): void {
@@ -282,7 +356,9 @@ export class ChildSa {
     const at = { local, remote, udpEncapsulation: sa.udpEncapsulation }
     if (this.#deferred !== undefined) this.#deferred = relocated(this.#deferred, at, this.agreement)
     const old = this.#policies.splice(0)
-    const wanted = old.length > 0 ? policiesOf(local.address, remote.address, this, this.reqid, false) : []
+    const wanted = this.#policiesBetween(local.address, remote.address).filter(
+      ({ direction }) => old.length > 0 && (direction !== 'out' || this.#out !== undefined),
+    )
     this.#policies.push(...wanted)
     using afterwards = new DisposableStack()
     afterwards.defer(() => {
@@ -329,5 +405,14 @@ export class ChildSa {
     if (this.#policies.length === 0 || isDeepStrictEqual(wanted, this.#routes)) return
     for (const route of this.#routes.splice(0)) policies.perform(policies.removeRoute(route, this))
     yield* this.#installRoutes(sa)
+  }
+}
+
+/** Waits for what has been asked of the kernel: operations are performed in order, and with the last one all are. */
+function* performed(state: KernelSa): Script<void> {
+  try {
+    yield* kernel({ kind: 'query-sa', id: idOf(state) })
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error
   }
 }

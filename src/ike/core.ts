@@ -14,6 +14,7 @@ import { type Credentials, noCredentials } from './credentials.ts'
 import { Defect } from './errors.ts'
 import type { IkeSa } from './ike-sa.ts'
 import type { Job } from './job.ts'
+import { Lingering } from './lingering.ts'
 import { UniqueNumbers } from './marks.ts'
 import { NameServers } from './name-servers.ts'
 import type { AlertKind, Event, LogEntry, LogGroup, Output } from './output.ts'
@@ -62,6 +63,7 @@ export class Core {
   readonly connections: Connections = new Connections()
   readonly admission: Admission
   readonly policies: Policies
+  readonly lingering: Lingering
   readonly reqids: Reqids
   readonly uniqueNumbers: UniqueNumbers = new UniqueNumbers()
   readonly pools: Pools
@@ -94,6 +96,7 @@ export class Core {
     this.settings = options.settings
     this.admission = new Admission(this)
     this.policies = new Policies(this)
+    this.lingering = new Lingering(this)
     this.pools = new Pools(this)
     this.nameServers = new NameServers(this)
     this.reqids = new Reqids(options.settings.reqidBase)

@@ -49,7 +49,7 @@ export class Engine {
   /** What is alive, for tests that look for leaks and for metrics. */
   get census(): Census {
     const core = this.#core
-    const { sas, bySpi, byInitRequest, timers, policies, reqids, pools, admission, drops } = core
+    const { sas, bySpi, byInitRequest, timers, policies, lingering, reqids, pools, admission, drops } = core
     const { pendingJobs, runningProcesses } = core
     return {
       ikeSas: sas.size,
@@ -57,6 +57,7 @@ export class Engine {
       initRequests: byInitRequest.size,
       timers: timers.size,
       policies: policies.size,
+      lingering: lingering.size,
       reqids: reqids.size,
       leases: pools.online,
       jobs: pendingJobs,
@@ -94,6 +95,8 @@ export interface Census {
   readonly initRequests: number
   readonly timers: number
   readonly policies: number
+  /** States that have been replaced and are about to be deleted. */
+  readonly lingering: number
   readonly reqids: number
   /** Addresses of our pools that clients use now. */
   readonly leases: number

@@ -20,6 +20,7 @@ import { type NatState, noNat } from './nat.ts'
 import type { Selected } from './proposals.ts'
 import { awaitLeaving, notRedirected, type Redirections } from './redirect.ts'
 import { moveChildren } from './relocation.ts'
+import { leaveToHeirs } from './take-over.ts'
 import type { Task } from './tasks.ts'
 import type { Timer } from './timers.ts'
 import { announceChild } from './updown.ts'
@@ -467,6 +468,7 @@ export class IkeSa {
   retireChild(child: ChildSa): void {
     if (!this.children.has(child.uniqueId) || child.state === 'DELETED') return
     sendOnSuccessor(this, child)
+    leaveToHeirs(child)
     this.dialogue.forgetAside(child)
     const name = `CHILD_SA ${child.name}{${child.uniqueId}}`
     this.core.log('IKE', 1, `delay closing of inbound ${name} for ${retiredMs / 1000}s`, this)
@@ -478,6 +480,7 @@ export class IkeSa {
     if (!this.children.delete(child.uniqueId)) return
     this.core.sas.removeChild(child)
     if (!this.#destroyed) sendOnSuccessor(this, child)
+    leaveToHeirs(child)
     this.dialogue.forgetAside(child)
     child.uninstall(this.core, this)
     this.core.reqids.release(child.reqid)

@@ -1,8 +1,9 @@
 /**
  * Policies and routes of the kernel with their users. The kernel knows one policy per selector; several Child SAs and
- * a trap may want it at once, and then the one with the lowest priority number is in force. This table says which
- * operation a new or a departing user makes necessary.
+ * a trap may want it at once, and then the one with the lowest priority number is in force, and of equals the newest.
+ * This table says which operation a new or a departing user makes necessary.
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { KernelOperation, KernelPolicy, KernelRoute, PolicyKey } from '../kernel/operations.ts'
 import type { Core } from './core.ts'
 
@@ -25,12 +26,11 @@ export class Policies {
     const key = policyKey(policy)
     const users = this.#policies.get(key) ?? []
     const before = users[0]
-    users.push({ owner, value: policy })
-    users.sort(byRank) // stable: the first of equals stays in force
+    users.unshift({ owner, value: policy })
+    users.sort(byRank) // stable: the newest of equals is in force
     this.#policies.set(key, users)
-    const now = users[0]
     if (before === undefined) return { kind: 'install-policy', policy, replace: false }
-    return now === before ? undefined : { kind: 'install-policy', policy, replace: true }
+    return users[0] === before ? undefined : replacing(before.value, policy)
   }
 
   /** Removes a user; the operation to perform, if the kernel's policy changes with it. */
@@ -39,13 +39,29 @@ export class Policies {
     const users = this.#policies.get(key)
     const index = users?.findIndex((user) => user.owner === owner) ?? -1
     if (users === undefined || index < 0) return undefined
-    users.splice(index, 1)
+    const [removed] = users.splice(index, 1)
     const first = users[0]
     if (first === undefined) {
       this.#policies.delete(key)
       return { kind: 'delete-policy', key: keyOf(policy) }
     }
-    return index === 0 ? { kind: 'install-policy', policy: first.value, replace: true } : undefined
+    return index === 0 && removed !== undefined ? replacing(removed.value, first.value) : undefined
+  }
+
+  /** Lets the other users of the same priority go before this one; the operation to perform, if there are any. */
+  stepBack(policy: KernelPolicy, owner: object): KernelOperation | undefined {
+    const users = this.#policies.get(policyKey(policy)) ?? []
+    const [first, second] = users
+    if (first?.owner !== owner || second === undefined || byRank(first, second) !== 0) return undefined
+    const place = users.findIndex((user) => byRank(first, user) < 0)
+    users.splice(place < 0 ? users.length : place, 0, first)
+    users.shift()
+    return replacing(first.value, second.value)
+  }
+
+  /** Whose policy the kernel goes by. */
+  inForce(policy: PolicyKey): object | undefined {
+    return this.#policies.get(policyKey(policy))?.[0]?.owner
   }
 
   /** A user's policy has another template: the operation to perform, if it is the one in force. */
@@ -98,6 +114,11 @@ export class Policies {
 /** By priority; of two with the same, the one that protects before the one that lets pass. */
 function byRank({ value: a }: Wanted<KernelPolicy>, { value: b }: Wanted<KernelPolicy>): number {
   return a.priority - b.priority || Number(b.action === 'protect') - Number(a.action === 'protect')
+}
+
+/** In most directions one Child SA is for the kernel like the other. */
+function replacing(before: KernelPolicy, policy: KernelPolicy): KernelOperation | undefined {
+  return isDeepStrictEqual(before, policy) ? undefined : { kind: 'install-policy', policy, replace: true }
 }
 
 function keyOf(policy: PolicyKey): PolicyKey {

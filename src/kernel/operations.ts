@@ -96,7 +96,7 @@ export interface KernelSa extends SaId {
   readonly interface?: string
 }
 
-/** What a policy asks of packets: a template (xfrm_user_tmpl) with SPI 0, found by reqid. */
+/** What a policy asks of packets: a template (xfrm_user_tmpl), found by reqid, and outbound by the SPI as well. */
 export interface PolicyTemplate {
   readonly protocol: SaProtocol
   readonly mode: SaMode
@@ -104,14 +104,16 @@ export interface PolicyTemplate {
   /** Outer addresses in tunnel mode; in transport mode left unspecified. */
   readonly source: string
   readonly destination: string
-  /** The out policy of a trap or SA names the SPI when it is known (0 is any). */
+  /** The out policy of a Child SA names the state that carries its packets (0 or missing is any). */
   readonly spi?: number
   /** Packets are compressed before; in the kernel this is a template of its own (see `templatesOf`). */
   readonly ipcomp?: true
+  /** With `ipcomp`: the SPI of that template. */
+  readonly cpi?: number
 }
 
 /** A template as the kernel has it. */
-export interface KernelTemplate extends Omit<PolicyTemplate, 'protocol' | 'ipcomp'> {
+export interface KernelTemplate extends Omit<PolicyTemplate, 'protocol' | 'ipcomp' | 'cpi'> {
   readonly protocol: StateProtocol
   /** Inbound, what was too small or too random to be compressed has not met the IPComp state. */
   readonly optional: boolean
@@ -119,11 +121,11 @@ export interface KernelTemplate extends Omit<PolicyTemplate, 'protocol' | 'ipcom
 
 /** The templates of a policy in the order in which a packet that leaves meets them. */
 export function templatesOf({ direction, templates }: Pick<KernelPolicy, 'direction' | 'templates'>): KernelTemplate[] {
-  return templates.flatMap(({ ipcomp, ...template }): KernelTemplate[] => {
+  return templates.flatMap(({ ipcomp, cpi, ...template }): KernelTemplate[] => {
     if (!ipcomp) return [{ ...template, optional: false }]
     const { spi: _, ...compressed } = template
     return [
-      { ...compressed, protocol: 'IPCOMP', optional: direction !== 'out' },
+      { ...compressed, ...(cpi !== undefined && { spi: cpi }), protocol: 'IPCOMP', optional: direction !== 'out' },
       { ...template, mode: 'transport', optional: false },
     ]
   })

@@ -82,22 +82,32 @@ export const faults: readonly Fault[] = [
     name: 'outbound-before-inbound',
     file: 'child-sa.ts',
     text: `    yield* kernel({ kind: 'install-sa', sa: states.in, larval: true })
-    if (deferOutbound) {
-      this.#deferred = states.out
-    } else {
+    if (!deferOutbound) {
       this.#out = states.out
       yield* kernel({ kind: 'install-sa', sa: states.out, larval: false })
     }
 `,
-    replacement: `    if (deferOutbound) {
-      this.#deferred = states.out
-    } else {
+    replacement: `    if (!deferOutbound) {
       this.#out = states.out
       yield* kernel({ kind: 'install-sa', sa: states.out, larval: false })
     }
     yield* kernel({ kind: 'install-sa', sa: states.in, larval: true })
 `,
     why: 'RFC 7296 §2.8: the first answer of the peer is lost, because nothing receives it yet.',
+  },
+  {
+    name: 'replaced-state-goes-at-once',
+    file: 'lingering.ts',
+    text: 'const lingerMs = 1_000',
+    replacement: 'const lingerMs = 0',
+    why: 'A packet for which the kernel has chosen the old outbound state is lost when that one is deleted.',
+  },
+  {
+    name: 'sends-before-its-answer-is-read',
+    file: 'take-over.ts',
+    text: "if (before?.state !== 'INSTALLED' ||",
+    replacement: 'if (before === undefined || before.installedAtMs !== undefined ||',
+    why: 'RFC 7296 §2.8: in a reauthentication what the responder sends overtakes its answer and is lost.',
   },
   {
     name: 'reqid-leaks',

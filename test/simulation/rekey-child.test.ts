@@ -1,7 +1,8 @@
 /** Rekeying a Child SA (RFC 7296 §1.3.3, §2.8), one side at a time. */
 import assert from 'node:assert/strict'
 import { KE } from '../../src/wire/numbers.ts'
-import { logged, notLogged, onlyChild, onlySa, sameSingleChild } from './expect.ts'
+import { logged, notLogged, onlyChild, onlySa, packetOfChild, sameSingleChild } from './expect.ts'
+import type { Host } from './host.ts'
 import { established, type PairOptions } from './pair.ts'
 import {
   canStartAgain,
@@ -12,6 +13,7 @@ import {
   pfs,
   rekey,
   sendsOn,
+  settleUnderTraffic,
   stillWorks,
   terminate,
   trafficFlows,
@@ -75,30 +77,55 @@ for (const side of ['left', 'right'] as const) {
     stillWorks(world, world.host(side))
   })
 
-  /** Whatever moment a packet is sent at, there is an SA for it on both ends. */
-  scenario(`${side} rekeys 20 times with packets both ways, and none is lost`, () => {
-    const world = established({ esp: pfs })
-    for (let i = 0; i < 20; i++) {
-      rekey(world.host(side), 'child')
-      world.holdJobs = true
-      for (;;) {
-        trafficFlows(world)
-        const busy = world.hosts.find(({ jobs }) => jobs.length > 0)
-        const job = busy?.jobs[0]
-        const flight = world.net.flights[0]
-        if (busy !== undefined && job !== undefined) busy.complete(job)
-        else if (flight !== undefined) world.deliverThis(flight)
-        else break
+  /**
+   * Whatever moment a packet is sent at, there is an SA for it on both ends, also when another one takes its place between
+   * the moment at which the kernel has chosen it and the one at which the packet leaves.
+   */
+  for (const [name, options] of Object.entries({ ...variants, 'with IPComp': { child: { ipcomp: true } } })) {
+    scenario(`${side} rekeys 20 times ${name} with packets both ways, and none is lost`, () => {
+      const world = established(options)
+      const packets = world.hosts.map((host) => packetOfChild(onlyChild(host)))
+      assert.ok(packets.every((packet) => packet !== undefined))
+      for (let i = 0; i < 20; i++) {
+        rekey(world.host(side), 'child')
+        settleUnderTraffic(world, packets)
+        world.wait(i % 2)
+        trafficFlows(world, packets)
       }
-      world.holdJobs = false
-      world.wait(3)
-      trafficFlows(world)
-    }
+      world.wait(6)
+      for (const host of world.hosts) {
+        assert.equal(eventsOf(host, 'child-rekey').length, 20)
+        assert.equal(host.kernel.counters.size, 0)
+      }
+      stillWorks(world)
+    })
+  }
+
+  /** The policy leads to the new state, so that nothing chooses the old one any more: that is there for a second. */
+  scenario(`${side} rekeys the child: the outbound policy names the SPI`, () => {
+    const world = established({ child: { ipcomp: true } })
+    const spis = (host: Host) =>
+      host.kernel.policies.map(({ direction, templates: [one] }) => [direction, one?.spi, one?.cpi])
+    rekey(world.host(side), 'child')
+    world.settle()
+    const out = (host: Host) =>
+      host.kernel.states.flatMap(({ sa, protocol, spi }) =>
+        sa?.direction === 'out' && protocol === 'ESP' ? [spi] : [],
+      )
+    const made = world.hosts.map((host) => onlySa(host).children.find(({ state }) => state === 'INSTALLED'))
+    world.hosts.forEach((host, i) => {
+      assert.deepEqual(spis(host).sort(), [
+        ['fwd', undefined, undefined],
+        ['in', undefined, undefined],
+        ['out', made[i]?.spiOut, made[i]?.cpiOut],
+      ])
+      assert.equal(out(host).length, 2)
+    })
+    world.wait(1)
+    world.hosts.forEach((host, i) => {
+      assert.deepEqual(out(host), [made[i]?.spiOut])
+    })
     world.wait(6)
-    for (const host of world.hosts) {
-      assert.equal(eventsOf(host, 'child-rekey').length, 20)
-      assert.equal(host.kernel.counters.size, 0)
-    }
     stillWorks(world)
   })
 
@@ -152,12 +179,14 @@ for (const side of ['left', 'right'] as const) {
     deliverFrom(world, peer)
     world.holdJobs = true
     deliverFrom(world, host)
+    const used: boolean[] = []
     while (world.net.flights.length === 0) {
-      assert.equal(sendsOn(world, peer), spiOut)
+      used.push(sendsOn(world, peer) === spiOut)
       const [job] = peer.jobs
       assert.ok(job !== undefined, 'the answer comes')
       peer.complete(job)
     }
+    assert.deepEqual([used[0], used.lastIndexOf(true) < used.length - 1], [true, true])
     assert.notEqual(sendsOn(world, peer), spiOut)
     world.holdJobs = false
     world.wait(6)

@@ -1,9 +1,10 @@
 /** What scenarios of rekeying do and demand. */
 import assert from 'node:assert/strict'
 import type { ConfiguredProposal } from '../../src/config/connection.ts'
+import type { Packet } from '../../src/kernel/simulated/packet.ts'
 import { KE, TRANSFORM_TYPE } from '../../src/wire/numbers.ts'
 import { child, espProposal, subnet } from './connection.ts'
-import { carries, nothingLeaks, onlySa, sameSingleChild } from './expect.ts'
+import { begins, carries, nothingLeaks, onlySa, sameSingleChild } from './expect.ts'
 import type { Host } from './host.ts'
 import type { Flight } from './network.ts'
 import { established, type PairOptions } from './pair.ts'
@@ -62,9 +63,34 @@ export function deliverFrom(world: World, from: Host): void {
   world.deliverThis(flightOf(world, from))
 }
 
+/** What each host sends; without it, a packet between the first subnets. */
+type Packets = readonly (Omit<Packet, 'id'> | undefined)[]
+
 /** A packet each way crosses protected. */
-export function trafficFlows(world: World): void {
-  for (const host of world.hosts) assert.equal(carries(world, host), 'protected', `a packet from ${host.name}`)
+export function trafficFlows(world: World, packets: Packets = []): void {
+  trafficFlowsAcross(world, () => {}, packets)
+}
+
+/** Each host has chosen the way of a packet before a step, and sends it after the step. */
+export function trafficFlowsAcross(world: World, step: () => void, packets: Packets = []): void {
+  const chosen = world.hosts.map((host, i) => ({ host, go: begins(world, host, packets[i]) }))
+  step()
+  for (const { host, go } of chosen) assert.equal(go(), 'protected', `a packet from ${host.name}`)
+}
+
+/** Does everything that is to be done now, a job or a datagram at a time, with packets both ways across each. */
+export function settleUnderTraffic(world: World, packets: Packets = []): void {
+  world.holdJobs = true
+  for (;;) {
+    const busy = world.hosts.find(({ jobs }) => jobs.length > 0)
+    const job = busy?.jobs[0]
+    const flight = world.net.flights[0]
+    if (busy !== undefined && job !== undefined) trafficFlowsAcross(world, () => busy.complete(job), packets)
+    else if (flight !== undefined) trafficFlowsAcross(world, () => world.deliverThis(flight), packets)
+    else break
+  }
+  world.holdJobs = false
+  trafficFlows(world, packets)
 }
 
 /** The outbound SPI that a packet of this host would use now, as the peer's inbound states count. */

@@ -25,7 +25,7 @@ import { type PpkChoice, ppkChoices, withPpks } from './ppk.ts'
 import { machineAndUser, type Twice } from './rounds.ts'
 import { checkCarried, Violation, watchSafety } from './safety.ts'
 import { roadWarrior, v4Pool, v6Pool } from './virtual-ip.ts'
-import type { World } from './world.ts'
+import type { Carried, World } from './world.ts'
 
 /** Two hosts with every option, or 3 to 6 nodes with a few. */
 export type Kind = 'pair' | 'mesh'
@@ -754,11 +754,13 @@ function liveness(world: World, plan: Plan, draw: Draw): void {
   for (const host of world.hosts) {
     for (const select of [{ child: 'net' }, { ike: 'lab' }]) {
       world.ladder.note(host.name, `* rekey ${JSON.stringify(select)}`, world.now)
-      rekey(host, select)
-      runFor(world, draw, 20)
+      runUnderTraffic(world, draw, 20, () => rekey(host, select))
       sameSingleChild(world)
     }
   }
+  world.ladder.note('left', '* reauthenticate', world.now)
+  runUnderTraffic(world, draw, 20, () => rekey(world.left, { ike: 'lab' }, true))
+  sameSingleChild(world)
   world.ladder.note('left', '* both shut down', world.now)
   for (const host of world.hosts) host.command({ kind: 'shutdown' })
   runFor(world, draw, 400)
@@ -806,6 +808,32 @@ function bringUp(world: World, plan: Plan, draw: Draw): void {
 
 function runFor(world: World, draw: Draw, seconds: number): void {
   runUntil(world, draw, world.now + seconds * 1000)
+}
+
+/**
+ * Each host sends packets all the while. Some wait for a few steps between the choice of their way and their way out, as on
+ * a busy processor: between hosts that rekey, over a network that loses nothing, none is lost.
+ */
+function runUnderTraffic(world: World, draw: Draw, seconds: number, action: () => void): void {
+  const packets = world.hosts.map((host) => packetOfChild(onlyChild(host)))
+  action()
+  const longestMs = 500
+  const until = world.now + seconds * 1000
+  let chosen: { readonly host: Host; readonly atMs: number; readonly go: () => Carried }[] = []
+  do {
+    const going = chosen.filter(({ atMs }) => world.now - atMs <= longestMs && draw.chance(0.5))
+    chosen = chosen.filter((one) => !going.includes(one) && world.now - one.atMs <= longestMs)
+    for (const { host, go } of going) {
+      const carried = go()
+      if (carried !== 'protected') throw new Violation(`a packet of ${host.name} was lost on its way: ${carried}`)
+    }
+    for (const [i, host] of world.hosts.entries()) {
+      const packet = packets[i]
+      assert.ok(packet !== undefined)
+      chosen.push({ host, atMs: world.now, go: world.begin(host, packet) })
+    }
+  } while (world.step(draw, until))
+  world.now = Math.max(world.now, until)
 }
 
 function runUntil(world: World, draw: Draw, until: number, most: number = Number.POSITIVE_INFINITY): void {

@@ -1,6 +1,6 @@
 /** Hosts, the network between them and the clock of both: advanced by hand in scenarios, by a seed in the sweep. */
 import type { CoreSettings } from '../../src/config/daemon-settings.ts'
-import type { Packet, XfrmCounter } from '../../src/kernel/simulated/packet.ts'
+import type { Packet, SendOutcome, XfrmCounter } from '../../src/kernel/simulated/packet.ts'
 import type { SimulatedKernelOptions } from '../../src/kernel/simulated/simulated-kernel.ts'
 import type { Endpoint } from '../../src/wire/endpoint.ts'
 import type { Draw } from './draw.ts'
@@ -214,9 +214,19 @@ export class World {
 
   /** Sends a packet between hosts behind `from` and its peer, through whatever is there to protect it. */
   carry(from: Host, packet: Omit<Packet, 'id'>): Carried {
+    return this.begin(from, packet)()
+  }
+
+  /** The same for a packet that has to wait when its way is chosen: it goes when the result is called. */
+  begin(from: Host, packet: Omit<Packet, 'id'>): () => Carried {
     const id = ++this.#lastPacket
+    const go = from.kernel.begin({ ...packet, id }, this.now)
+    from.passKernelEvents()
+    return () => this.#carry(from, go(this.now), id)
+  }
+
+  #carry(from: Host, sent: SendOutcome, id: number): Carried {
     const to = this.peer(from)
-    const sent = from.kernel.send({ ...packet, id }, this.now)
     from.passKernelEvents()
     this.onStep?.()
     if (sent.kind === 'dropped') return sent.counter

@@ -16,6 +16,7 @@ import { childCollisions, childSituation } from '../collisions.ts'
 import { ExchangeTimeout } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
 import { request, type Script } from '../script.ts'
+import { leaveInTime } from '../take-over.ts'
 import { announceChild } from '../updown.ts'
 import { moveToSuccessor } from './rekey-child-sa.ts'
 import { takeOver } from './rekey-ike-sa.ts'
@@ -41,6 +42,7 @@ export function* closeChild(sa: IkeSa, child: ChildSa, expired = false): Script<
   last.deleteSent = true
   core.log('IKE', 0, closingLine(last), sa)
   core.log('IKE', 1, `sending DELETE for ${last.protocol} CHILD_SA with SPI ${hex(last.spiIn)}`, sa)
+  yield* leaveInTime(last)
   yield* deleteChild(PROTOCOL[last.protocol], last.spiIn)
   if (replaced) sa.retireChild(last)
   else gone(sa, last)
@@ -52,6 +54,7 @@ export function* closeIkeSa(sa: IkeSa): Script<void> {
   core.log('IKE', 0, `deleting IKE_SA ${between(sa)}`, sa)
   core.log('IKE', 1, `sending DELETE for IKE_SA ${sa.name}`, sa)
   sa.deleting()
+  for (const child of [...sa.children.values()]) yield* leaveInTime(child)
   try {
     yield* request(EXCHANGE.INFORMATIONAL, [ikeDelete()])
   } catch (error) {
@@ -75,6 +78,7 @@ export function* respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): Scri
     // §2.8.2: a rekeying of ours that crossed the peer's is forgotten, the peer's stands.
     if (sa.state === 'REKEYING' && sa.theirRekey !== undefined) takeOver(sa, sa.theirRekey.created)
     sa.deleting()
+    for (const child of [...sa.children.values()]) yield* leaveInTime(child)
     core.log('IKE', 0, 'IKE_SA deleted', sa)
     sa.whenAnswered(() => endIkeSa(sa, 'deleted by peer', () => sa.close('deleted by peer')))
     return []
@@ -109,6 +113,7 @@ export function* respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): Scri
         child.owner.retireChild(child) // the IKE SA may have been rekeyed meanwhile
       } else {
         core.log('IKE', 0, closingLine(child), sa)
+        yield* leaveInTime(child)
         gone(sa, child)
         deletedByPeer(sa, child)
       }

@@ -26,9 +26,10 @@ import type { ChildSa } from '../child-sa.ts'
 import { loser, mayCreateChild, mayRekeyChild } from '../collisions.ts'
 import { assert, LocalFailure, PeerRefused, Refusal } from '../errors.ts'
 import type { IkeSa } from '../ike-sa.ts'
-import { closeChildSa, createChild } from '../initiation.ts'
+import { createChild } from '../initiation.ts'
 import { errorIn } from '../notifies.ts'
 import type { Script } from '../script.ts'
+import { unusable } from '../take-over.ts'
 import { announceChild } from '../updown.ts'
 import type { ChildSaView } from '../view.ts'
 import { ikeSaView } from '../views.ts'
@@ -119,18 +120,13 @@ function standing(sa: IkeSa, old: ChildSa): boolean {
  */
 export function* moveToSuccessor(sa: IkeSa, old: ChildSa): Script<void> {
   const created = succeed(sa, old)
-  if (created === undefined) return
-  try {
-    yield* created.sendOnIt()
-  } catch (error) {
-    unusable(created, error)
-  }
+  if (created !== undefined) yield* created.sendOnIt(sa.core, unusable(created))
 }
 
 /** However a replaced SA goes: if the peer has replaced it, we send on its successor from now on. */
 export function sendOnSuccessor(sa: IkeSa, old: ChildSa): void {
   const created = succeed(sa, old)
-  created?.enableOutbound(sa.core, (error) => unusable(created, error))
+  created?.enableOutbound(sa.core, unusable(created))
 }
 
 /** The successor that the peer has made, if `old` has to make way for it. */
@@ -141,14 +137,6 @@ function succeed(sa: IkeSa, old: ChildSa): ChildSa | undefined {
   sa.core.log('IKE', 0, `outbound CHILD_SA ${nameOfChild(created)} established with SPIs ${spisOf(created)}`, sa)
   announceRekeyed(sa, old, created, true)
   return created
-}
-
-/** The kernel refuses to send on it: another one is made from scratch. */
-function unusable(created: ChildSa, error: unknown): void {
-  const { owner } = created
-  owner.core.log('KNL', 1, error instanceof Error ? error.message : String(error), owner, 'error')
-  closeChildSa(owner, created, () => {})
-  createChild(owner, new ChildPlan(created.config))
 }
 
 /** The payloads of a request to rekey a child. */

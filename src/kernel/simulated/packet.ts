@@ -48,6 +48,7 @@ export type XfrmCounter =
   | 'XfrmOutNoStates'
   | 'XfrmOutStateSeqError'
   | 'XfrmOutStateExpired'
+  | 'XfrmOutStateInvalid'
 
 export type SendOutcome =
   | { readonly kind: 'sealed'; readonly packet: EspPacket }

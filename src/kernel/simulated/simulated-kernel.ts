@@ -225,7 +225,29 @@ export class SimulatedKernel {
 
   /** A local program, or a host behind this one, sends a packet. */
   send(packet: Packet, now: number): SendOutcome {
+    return this.begin(packet, now)(now)
+  }
+
+  /**
+   * The same with time in between: the policy and the states are chosen now, and the packet goes on its way when the
+   * result is called with the time of then. A state that has been deleted meanwhile carries nothing (xfrm_output_one()).
+   */
+  begin(packet: Packet, now: number): (now: number) => SendOutcome {
     this.advance(now)
+    const chosen = this.#choose(packet)
+    if (!Array.isArray(chosen)) return () => chosen
+    return (then) => {
+      this.advance(then)
+      const state = chosen.at(-1)
+      if (state === undefined) return { kind: 'plain', packet }
+      if (chosen.some((one) => !this.#states.has(one))) return this.#drop('XfrmOutStateInvalid')
+      const [compression] = chosen.length > 1 ? chosen : []
+      return this.#seal(state, packet, compression)
+    }
+  }
+
+  /** The states that a packet is to go through, or what becomes of it without. */
+  #choose(packet: Packet): State[] | SendOutcome {
     const mark = packet.mark ?? 0
     const policy = this.#policies.lookup('out', packet, mark, packet.ifId ?? 0)
     if (policy === undefined || policy.action === 'pass') return { kind: 'plain', packet }
@@ -239,10 +261,7 @@ export class SimulatedKernel {
       if (state === undefined) return this.#drop('XfrmOutNoStates')
       bundle.push(state)
     }
-    const state = bundle.at(-1)
-    if (state === undefined) return { kind: 'plain', packet }
-    const [compression] = bundle.length > 1 ? bundle : []
-    return this.#seal(state, packet, compression)
+    return bundle
   }
 
   /** A sealed packet comes in; `sourcePort` of the encapsulation may be what a NAT made of it. */

@@ -45,6 +45,10 @@ export class StateTable {
     return this.find(id.protocol, id.spi, id.destination, id.mark === undefined ? 0 : id.mark.value & id.mark.mask)
   }
 
+  has(state: State): boolean {
+    return this.#bySpi.get(`${state.protocol} ${state.spi} ${state.destination}`)?.includes(state) ?? false
+  }
+
   add(state: State): void {
     if (state.spi === 0) {
       this.#acquires.push(state)
