@@ -4,13 +4,11 @@ import type { Engine } from './ike/engine.ts'
 import type { Command, Input } from './ike/input.ts'
 import type { NameServer } from './ike/name-servers.ts'
 import type { Answer, Event, LogEntry, Output, UpdownScript } from './ike/output.ts'
-import type { Kernel } from './kernel/operations.ts'
-import { perform } from './perform.ts'
+import { type Performers, perform } from './perform.ts'
 import type { Endpoint } from './wire/endpoint.ts'
 
 /** What a loop needs of the world around it. */
-export interface Surroundings {
-  readonly kernel: Kernel
+export interface Surroundings extends Performers {
   /** Sends a datagram; the result is an errno name or undefined. */
   readonly send: (datagram: { local: Endpoint; remote: Endpoint; bytes: Uint8Array }) => string | undefined
   readonly log: (entry: LogEntry) => void
@@ -126,7 +124,7 @@ export class Loop {
 
   async #perform(id: number, job: Extract<Output, { kind: 'job' }>['job']): Promise<void> {
     try {
-      const value = await perform(job, this.#around.kernel)
+      const value = await perform(job, this.#around)
       this.input({ kind: 'completed', job: id, value })
     } catch (error) {
       this.input({ kind: 'failed', job: id, error: error instanceof Error ? error : new Error(String(error)) })

@@ -4,7 +4,9 @@
  * SIGTERM. Exit codes as charon-systemd: 0 after SIGTERM, 66 when it could not start.
  */
 import { arch, release, type as sysname } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { CertificateStatus } from './certificate-status.ts'
 import { ConfigError } from './config/config-error.ts'
 import { CredentialSet } from './config/credential-set.ts'
 import type { CoreSettings } from './config/daemon-settings.ts'
@@ -91,6 +93,13 @@ async function start(journal: string | undefined): Promise<void> {
     log: (message, failed) => early('IKE', message, failed ? 'error' : undefined),
   })
 
+  const certificateStatus = new CertificateStatus({
+    settings: () => settings.revocation,
+    crlFolder: join(swanctlDirectory(process.env), 'x509crl'),
+    log: (message) => early('CFG', message),
+    now: () => Date.now(),
+  })
+
   const updown = new UpdownScripts({ log: (entry) => loop.log(entry) })
 
   // Ports are fixed while the sockets are open, whatever a reload says.
@@ -104,6 +113,7 @@ async function start(journal: string | undefined): Promise<void> {
   if (journal !== undefined) early('DMN', `writing a journal of all messages to '${journal}'`, 'warn')
   const loop = new Loop(engine, {
     kernel,
+    verifyPeer: (request) => certificateStatus.verifyPeer(request),
     send: (datagram) => sockets.send(datagram),
     log: (entry) => log.write(entry),
     useNameServers: (servers) => resolver.use(servers),
@@ -131,6 +141,7 @@ async function start(journal: string | undefined): Promise<void> {
     },
     portIke: sockets.portIke,
     counters: engine.counters,
+    fetched: certificateStatus.cache,
     credentials: new CredentialSet(),
     command: (command, tracking) => loop.command(command, tracking),
     subscribe: (listener) => loop.subscribe(listener),

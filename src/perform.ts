@@ -6,7 +6,14 @@ import { sign, signAsync } from './crypto/signatures.ts'
 import type { Job, JobResults, KernelJob } from './ike/job.ts'
 import type { Kernel, KernelResult } from './kernel/operations.ts'
 import { fetchFile } from './net/fetch.ts'
-import { verifyPeer } from './pki/authenticate.ts'
+import type { PeerAuthentication, PeerVerdict } from './pki/authenticate.ts'
+
+/** What of the work others do. */
+export interface Performers {
+  readonly kernel: Kernel
+  /** Decides as `verifyPeer` of `src/pki`, with what can be fetched about the status of certificates. */
+  readonly verifyPeer: (request: PeerAuthentication) => PeerVerdict | Promise<PeerVerdict>
+}
 
 type Result = JobResults[keyof JobResults] | KernelResult
 
@@ -14,8 +21,8 @@ type Result = JobResults[keyof JobResults] | KernelResult
  * Does a job. Key exchanges and signatures below about 150 µs are done before this returns: a hop to the thread pool
  * would cost a third of that.
  */
-export async function perform(job: Job, kernel: Kernel): Promise<Result> {
-  return job.kind === 'kernel' ? performOperation(job, kernel) : performJob(job)
+export async function perform(job: Job, { kernel, verifyPeer }: Performers): Promise<Result> {
+  return job.kind === 'kernel' ? performOperation(job, kernel) : performJob(job, verifyPeer)
 }
 
 /** Operations reach the kernel in the order of the calls. */
@@ -23,7 +30,7 @@ function performOperation({ operation }: KernelJob, kernel: Kernel): Promise<Ker
   return kernel.perform(operation)
 }
 
-function performJob(job: Exclude<Job, KernelJob>): Result | Promise<Result> {
+function performJob(job: Exclude<Job, KernelJob>, verifyPeer: Performers['verifyPeer']): Result | Promise<Result> {
   switch (job.kind) {
     case 'key-exchange-generate': {
       const method = methodOf(job.method)

@@ -29,12 +29,10 @@ export const authorityKeys: KeyTable<AuthorityDraft> = {
   crl_uris: items((draft, bytes) => void draft.crlUris.push(textOf(bytes)), {
     syntax: 'URI',
     default: '',
-    support: 'kept',
   }),
   ocsp_uris: items((draft, bytes) => void draft.ocspUris.push(textOf(bytes)), {
     syntax: 'URI',
     default: '',
-    support: 'kept',
   }),
 }
 

@@ -7,6 +7,8 @@ import type { Credentials } from '../ike/credentials.ts'
 import { type Certificate, isCa } from '../pki/certificate.ts'
 import { formatIdentity, hasWildcards, ID, type Identity, type IdentityPattern } from '../pki/identity.ts'
 import { keyIdentifiers, publicKeyFromInfo, publicKeyId } from '../pki/keys.ts'
+import { StatusCache } from '../pki/revocation/cache.ts'
+import type { Crl } from '../pki/revocation/crl.ts'
 import type { RawKey } from '../pki/store.ts'
 import type { Connection, SharedSecret } from './connection.ts'
 
@@ -29,7 +31,7 @@ export interface LoadedCertificate {
 
 /** Something that is kept as bytes until there is use for it. */
 export interface LoadedBlob {
-  readonly type: Exclude<CertificateType, 'X509'>
+  readonly type: Exclude<CertificateType, 'X509' | 'X509_CRL'>
   readonly der: Uint8Array
   /** Whose public key it is, beside those that are named by it. */
   readonly subject?: Identity
@@ -41,6 +43,7 @@ export class CredentialSet {
   readonly #keys = new Map<string, KeyObject>()
   readonly #shared: SharedSecret[] = []
   readonly #authorities = new Map<string, Authority>()
+  readonly #crls = new StatusCache()
   #snapshot: Credentials | undefined
 
   /** A certificate that is loaded already keeps its place; the flag of the CA sticks. */
@@ -59,6 +62,16 @@ export class CredentialSet {
       ...(subject && { subject }),
     })
     this.#snapshot = undefined
+  }
+
+  /** Of CRLs with the same scope the newest stays. Returns whether it is this one. */
+  addCrl(crl: Crl): boolean {
+    this.#snapshot = undefined
+    return this.#crls.addCrl(crl)
+  }
+
+  get crls(): readonly Crl[] {
+    return this.#crls.crls
   }
 
   /** The certificates that a connection brings along are trusted as if they were loaded. */
@@ -114,6 +127,7 @@ export class CredentialSet {
   clear(): void {
     this.#certificates.clear()
     this.#blobs.clear()
+    this.#crls.flush('crls')
     this.#keys.clear()
     this.#shared.length = 0
     this.#snapshot = undefined
@@ -151,7 +165,8 @@ export class CredentialSet {
   }
 
   #make(): Credentials {
-    const loaded = [...this.#certificates.values()].map(({ certificate }) => certificate)
+    const flagged = [...this.#certificates.values()]
+    const loaded = flagged.map(({ certificate }) => certificate)
     const anchors = new Map(loaded.filter(isCa).map((certificate) => [certificate.fingerprint, certificate]))
     for (const { certificate } of this.#authorities.values()) anchors.set(certificate.fingerprint, certificate)
     return {
@@ -163,6 +178,11 @@ export class CredentialSet {
       certUriBases: this.authorities.flatMap(({ certificate, certUriBase }) =>
         certUriBase === undefined ? [] : [{ authority: certificate, base: certUriBase }],
       ),
+      status: {
+        crls: [...this.#crls.crls],
+        authorities: this.authorities,
+        ocspSigners: flagged.filter(({ flag }) => flag === 'OCSP').map(({ certificate }) => certificate),
+      },
     }
   }
 }

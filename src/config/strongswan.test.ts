@@ -92,6 +92,23 @@ test('unknown options are listed once', () => {
   assert.deepEqual(warnings, ['options of strongswan.conf without effect: nosuch, plugins.eap-radius.server'])
 })
 
+test('the status of certificates', () => {
+  const { revocation, warnings } = read(`charon { cache_crls = yes
+    cert_cache = no
+    ocsp_nonce_len = 64
+    plugins { revocation { enable_ocsp = no
+      timeout = 1m } } }`)
+  assert.deepEqual(warnings, [])
+  assert.deepEqual(revocation, {
+    useCrls: true,
+    useOcsp: false,
+    timeoutSeconds: 60,
+    cache: false,
+    writeCrls: true,
+    ocspNonceLength: 32,
+  })
+})
+
 test('loggers', () => {
   const { log, viciUri } = read(`charon {
     plugins { vici { socket = "tcp://[::1]:4502" } }

@@ -17,6 +17,7 @@ export interface DaemonSettings {
   readonly viciUri: string
   readonly log: LogSettings
   readonly resolver: ResolverSettings
+  readonly revocation: RevocationSettings
   /** Commands for the shell after start and before stop, by name, in order. */
   readonly startScripts: readonly Script[]
   readonly stopScripts: readonly Script[]
@@ -34,6 +35,19 @@ export interface ResolverSettings {
   readonly resolvconf: string
   /** The name under which resolvconf keeps ours. */
   readonly resolvconfInterface: string
+}
+
+/** How the status of certificates is found out. */
+export interface RevocationSettings {
+  readonly useCrls: boolean
+  readonly useOcsp: boolean
+  readonly timeoutSeconds: number
+  /** What was fetched is remembered. */
+  readonly cache: boolean
+  /** CRLs that were fetched are written to x509crl. */
+  readonly writeCrls: boolean
+  /** Octets, 1 to 32. */
+  readonly ocspNonceLength: number
 }
 
 export interface Script {
@@ -82,11 +96,27 @@ function daemonSettings(conf: Conf | undefined, path: string): DaemonSettings {
       resolvconf: options.text('plugins.resolve.resolvconf.path') ?? '/sbin/resolvconf',
       resolvconfInterface: options.text('plugins.resolve.resolvconf.iface') ?? 'lo.ipsec',
     },
+    revocation: readRevocationSettings(options),
     startScripts: scripts('start-scripts'),
     stopScripts: scripts('stop-scripts'),
     threads: threads === undefined ? 16 : (options.attempt('threads', threads, () => number(confText(threads))) ?? 16),
     path,
     warnings: [...(conf?.warnings ?? []), ...options.warnings, ...options.unknown()],
+  }
+}
+
+function readRevocationSettings(options: Options): RevocationSettings {
+  const read = <T>(name: string, parse: (text: string) => T, fallback: T): T => {
+    const found = options.find(name)
+    return (found && options.attempt(name, found, () => parse(confText(found).trim()))) ?? fallback
+  }
+  return {
+    useCrls: read('plugins.revocation.enable_crl', parseBool, true),
+    useOcsp: read('plugins.revocation.enable_ocsp', parseBool, true),
+    timeoutSeconds: read('plugins.revocation.timeout', time, 10),
+    cache: read('cert_cache', parseBool, true),
+    writeCrls: read('cache_crls', parseBool, false),
+    ocspNonceLength: Math.min(32, Math.max(1, read('ocsp_nonce_len', number, 32))),
   }
 }
 

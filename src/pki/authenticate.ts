@@ -7,7 +7,9 @@ import { DerReader } from './der.ts'
 import { equalIdentity, formatIdentity, type Identity } from './identity.ts'
 import { DEFAULT_BUDGET, type PathFailure, validate } from './path.ts'
 import type { PolicyInputs } from './policy.ts'
-import { type RevocationPolicy, withoutSources } from './revocation.ts'
+import { NO_SOURCES, offline, type RevocationCheck, type RevocationPolicy } from './revocation/check.ts'
+import type { OcspResponse } from './revocation/ocsp-response.ts'
+import type { LoadedStatus } from './revocation/verify.ts'
 import { readSignatureAlgorithm } from './signature-algorithm.ts'
 import { identitiesOf, identityInCertificate, type RawKey } from './store.ts'
 
@@ -33,6 +35,10 @@ export interface PeerAuthentication {
   readonly policy?: PolicyInputs
   /** What an unknown revocation status means; `relaxed` by default. */
   readonly revocation?: RevocationPolicy
+  /** What was loaded about the status of certificates. */
+  readonly status?: LoadedStatus
+  /** OCSP responses that the peer has sent (RFC 4806). */
+  readonly ocspResponses?: readonly OcspResponse[]
 }
 
 /** Whether the peer is who it says it is. */
@@ -75,15 +81,19 @@ export type PeerAlert =
 
 /**
  * Decides whether the peer is who it says it is: a trusted certificate or raw key speaks for its identity, satisfies the
- * constraints of the connection, and made the signature. Synchronous and without side effects; never throws for what the
+ * constraints of the connection, and made the signature. Without `revocation`, nothing is known of the status of
+ * certificates. Synchronous and without side effects; never throws for what the
  * peer sent.
  */
-export function verifyPeer(peer: PeerAuthentication): PeerVerdict {
+export function verifyPeer(
+  peer: PeerAuthentication,
+  revocation: RevocationCheck = offline(NO_SOURCES, peer.revocation ?? 'relaxed'),
+): PeerVerdict {
   const { parsed, received, log } = parseAll(peer.certificates)
   const faults: PeerFault[] = []
   const work = { signaturesLeft: DEFAULT_BUDGET.signatures }
   for (const candidate of candidatesFor(peer, parsed)) {
-    const outcome = tryCandidate(peer, candidate, parsed, log, work)
+    const outcome = tryCandidate({ peer, received: parsed, log, work, revocation }, candidate)
     if ('scheme' in outcome) return { ok: true, ...outcome, received, log }
     faults.push(outcome)
   }
@@ -102,26 +112,27 @@ interface PeerFault {
   readonly alerts: readonly PeerAlert[]
 }
 
-/** All candidates share one budget: a peer may send many certificates for one name. */
-interface Work {
-  signaturesLeft: number
+/** What all candidates share. */
+interface Attempt {
+  readonly peer: PeerAuthentication
+  /** The certificates that came with the AUTH payload. */
+  readonly received: readonly Certificate[]
+  readonly log: string[]
+  /** A peer may send many certificates for one name. */
+  readonly work: { signaturesLeft: number }
+  readonly revocation: RevocationCheck
 }
 
 type Success = Pick<PeerVerified, 'scheme' | 'path' | 'publicKey'>
 
-function tryCandidate(
-  peer: PeerAuthentication,
-  { key, certificate }: Candidate,
-  received: readonly Certificate[],
-  log: string[],
-  work: Work,
-): Success | PeerFault {
+function tryCandidate(attempt: Attempt, { key, certificate }: Candidate): Success | PeerFault {
+  const { peer } = attempt
   const decoded = decodeSignature(peer, key)
   if ('message' in decoded) return decoded
   const { scheme, signature } = decoded
   const schemeFault = checkScheme(scheme, peer.constraints ?? {})
   if (schemeFault !== undefined) return { message: schemeFault, alerts: [] }
-  const chain = certificate === undefined ? { path: [] } : findPath(peer, certificate, received, log, work)
+  const chain = certificate === undefined ? { path: [] } : findPath(attempt, certificate)
   if ('message' in chain) return chain
   const chainFault = checkChain(chain.path, key, peer.constraints ?? {})
   if (chainFault !== undefined) return { message: chainFault, alerts: ['cert-policy-violation'] }
@@ -134,13 +145,10 @@ function tryCandidate(
 }
 
 function findPath(
-  peer: PeerAuthentication,
+  { peer, received, log, work, revocation }: Attempt,
   leaf: Certificate,
-  received: readonly Certificate[],
-  log: string[],
-  work: Work,
 ): { path: readonly Certificate[] } | PeerFault {
-  const { anchors, trustedLeaves, now, policy, revocation } = peer
+  const { anchors, trustedLeaves, now, policy } = peer
   const result = validate({
     leaf,
     intermediates: received.filter((certificate) => !sameCertificate(certificate, leaf)),
@@ -149,7 +157,7 @@ function findPath(
     now,
     budget: { signatures: work.signaturesLeft },
     ...(policy !== undefined && { policy }),
-    revocation: withoutSources(revocation ?? 'relaxed'),
+    revocation,
   })
   work.signaturesLeft -= result.signatures
   log.push(...result.log)

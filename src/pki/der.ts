@@ -166,12 +166,26 @@ export interface DerValue {
   reread(): DerReader
 }
 
+/** The elements of a SEQUENCE OF, at least one, at most `MAX_LIST`. */
+export function readList<T>(reader: DerReader, what: string, read: (elements: DerReader) => T): T[] {
+  const elements = reader.sequence(what)
+  const result: T[] = []
+  do {
+    result.push(read(elements))
+    if (result.length > MAX_LIST) reader.fail(`${what}: more than ${MAX_LIST} entries`)
+  } while (elements.more)
+  return result
+}
+
+const MAX_LIST = 256
+
 export const BOOLEAN = 0x01
 export const INTEGER = 0x02
 export const BIT_STRING = 0x03
 export const OCTET_STRING = 0x04
 export const NULL = 0x05
 export const OID = 0x06
+export const ENUMERATED = 0x0a
 export const UTF8_STRING = 0x0c
 export const PRINTABLE_STRING = 0x13
 export const TELETEX_STRING = 0x14

@@ -7,8 +7,10 @@ import {
   INTEGER,
   OCTET_STRING,
   OID,
+  readList,
   SEQUENCE,
 } from './der.ts'
+import { type DistributionPoint, readDistributionPoints } from './distribution-point.ts'
 import { type GeneralName, readGeneralName, readGeneralNames, uriTexts } from './general-name.ts'
 import { oids, oidText } from './oid.ts'
 
@@ -24,6 +26,8 @@ export interface Extensions {
   readonly crlDistributionPoints: readonly DistributionPoint[]
   /** All URIs in the distribution points. */
   readonly crlUris: readonly string[]
+  /** Where the delta CRLs are, RFC 5280 §4.2.1.15. */
+  readonly freshestUris: readonly string[]
   readonly ocspUris: readonly string[]
   /** Dotted OIDs of the certificate policies. */
   readonly policies?: readonly string[]
@@ -46,15 +50,6 @@ export interface AuthorityKeyId {
   readonly keyId?: Uint8Array
   readonly issuers?: readonly GeneralName[]
   readonly serial?: Uint8Array
-}
-
-export interface DistributionPoint {
-  readonly fullName?: readonly GeneralName[]
-  /** RelativeDistinguishedName in DER content, relative to the CRL issuer. */
-  readonly relativeName?: Uint8Array
-  /** Bits of ReasonFlags as they stand. */
-  readonly reasons?: Uint8Array
-  readonly crlIssuer?: readonly GeneralName[]
 }
 
 /** RFC 5280 §4.2.1.5: a policy of the issuer and the one of the subject that counts as the same; OIDs. */
@@ -93,7 +88,14 @@ export type KeyUsage = (typeof KEY_USAGES)[number]
 
 /** Reads Extensions, or the absence of any. Throws DecodeError. */
 export function readExtensions(reader: DerReader | undefined): Extensions {
-  const result: Draft = { altNames: [], crlDistributionPoints: [], crlUris: [], ocspUris: [], unknownCritical: [] }
+  const result: Draft = {
+    altNames: [],
+    crlDistributionPoints: [],
+    crlUris: [],
+    freshestUris: [],
+    ocspUris: [],
+    unknownCritical: [],
+  }
   if (reader === undefined) return result
   const list = reader.sequence('extensions')
   reader.end('extensions')
@@ -158,42 +160,33 @@ const READERS: ReadonlyMap<string, (reader: DerReader, result: Draft) => void> =
   [
     oids.extKeyUsage,
     (reader, result) => {
-      result.extKeyUsage = list(reader, 'extKeyUsage', (purposes) => oidText(purposes.take(OID, 'purpose').content))
+      result.extKeyUsage = readList(reader, 'extKeyUsage', (purposes) => oidText(purposes.take(OID, 'purpose').content))
     },
   ],
   [
     oids.authorityKeyIdentifier,
     (reader, result) => {
-      const fields = reader.sequence('authorityKeyIdentifier')
-      const keyId = fields.optional(contextPrimitive(0), 'keyIdentifier')?.content
-      const issuers = fields.optional(contextConstructed(1), 'authorityCertIssuer')?.children()
-      const serial = fields.optional(contextPrimitive(2), 'authorityCertSerialNumber')?.content
-      fields.end('authorityKeyIdentifier')
-      result.authorityKeyId = {
-        ...(keyId !== undefined && { keyId }),
-        ...(issuers !== undefined && { issuers: readGeneralNames(issuers, 'authorityCertIssuer') }),
-        ...(serial !== undefined && { serial }),
-      }
+      result.authorityKeyId = readAuthorityKeyId(reader)
     },
   ],
   [
     oids.crlDistributionPoints,
     (reader, result) => {
-      result.crlDistributionPoints = list(reader, 'cRLDistributionPoints', readDistributionPoint)
+      result.crlDistributionPoints = readDistributionPoints(reader)
       result.crlUris = uriTexts(result.crlDistributionPoints.flatMap(({ fullName }) => fullName ?? []))
     },
   ],
-  // where delta CRLs are: nothing that a path depends on
+  // where delta CRLs are
   [
     oids.freshestCrl,
-    (reader) => {
-      list(reader, 'freshestCRL', readDistributionPoint)
+    (reader, result) => {
+      result.freshestUris = uriTexts(readDistributionPoints(reader).flatMap(({ fullName }) => fullName ?? []))
     },
   ],
   [
     oids.authorityInfoAccess,
     (reader, result) => {
-      const accesses = list(reader, 'authorityInfoAccess', (descriptions) => {
+      const accesses = readList(reader, 'authorityInfoAccess', (descriptions) => {
         const description = descriptions.sequence('accessDescription')
         const method = oidText(description.take(OID, 'accessMethod').content)
         return { method, location: readGeneralName(description, 'accessLocation') }
@@ -205,7 +198,7 @@ const READERS: ReadonlyMap<string, (reader: DerReader, result: Draft) => void> =
   [
     oids.certificatePolicies,
     (reader, result) => {
-      result.policies = list(reader, 'certificatePolicies', (policies) => {
+      result.policies = readList(reader, 'certificatePolicies', (policies) => {
         const information = policies.sequence('policyInformation')
         const oid = oidText(information.take(OID, 'policyIdentifier').content)
         information.optional(SEQUENCE, 'policyQualifiers')
@@ -219,7 +212,7 @@ const READERS: ReadonlyMap<string, (reader: DerReader, result: Draft) => void> =
   [
     oids.policyMappings,
     (reader, result) => {
-      result.policyMappings = list(reader, 'policyMappings', (mappings) => {
+      result.policyMappings = readList(reader, 'policyMappings', (mappings) => {
         const mapping = mappings.sequence('policyMapping')
         const issuerDomain = oidText(mapping.take(OID, 'issuerDomainPolicy').content)
         const subjectDomain = oidText(mapping.take(OID, 'subjectDomainPolicy').content)
@@ -259,6 +252,20 @@ const READERS: ReadonlyMap<string, (reader: DerReader, result: Draft) => void> =
   ],
 ])
 
+/** AuthorityKeyIdentifier, RFC 5280 §4.2.1.1. Throws DecodeError. */
+export function readAuthorityKeyId(reader: DerReader): AuthorityKeyId {
+  const fields = reader.sequence('authorityKeyIdentifier')
+  const keyId = fields.optional(contextPrimitive(0), 'keyIdentifier')?.content
+  const issuers = fields.optional(contextConstructed(1), 'authorityCertIssuer')?.children()
+  const serial = fields.optional(contextPrimitive(2), 'authorityCertSerialNumber')?.content
+  fields.end('authorityKeyIdentifier')
+  return {
+    ...(keyId !== undefined && { keyId }),
+    ...(issuers !== undefined && { issuers: readGeneralNames(issuers, 'authorityCertIssuer') }),
+    ...(serial !== undefined && { serial }),
+  }
+}
+
 /** GeneralSubtrees, RFC 5280 §4.2.1.10: minimum is 0 and there is no maximum. */
 function readSubtrees(reader: DerReader | undefined): GeneralName[] {
   const names: GeneralName[] = []
@@ -271,34 +278,5 @@ function readSubtrees(reader: DerReader | undefined): GeneralName[] {
   return names
 }
 
-function readDistributionPoint(points: DerReader): DistributionPoint {
-  const fields = points.sequence('distributionPoint')
-  const name = fields.optional(contextConstructed(0), 'distributionPoint')?.children()
-  const full = name?.optional(contextConstructed(0), 'fullName')?.children()
-  const relativeName = name?.optional(contextConstructed(1), 'nameRelativeToCRLIssuer')?.content
-  name?.end('distributionPoint')
-  const reasons = fields.optional(contextPrimitive(1), 'reasons')?.content
-  const issuer = fields.optional(contextConstructed(2), 'cRLIssuer')?.children()
-  fields.end('distributionPoint')
-  return {
-    ...(full !== undefined && { fullName: readGeneralNames(full, 'fullName') }),
-    ...(relativeName !== undefined && { relativeName }),
-    ...(reasons !== undefined && { reasons }),
-    ...(issuer !== undefined && { crlIssuer: readGeneralNames(issuer, 'cRLIssuer') }),
-  }
-}
-
-/** The elements of a SEQUENCE OF, at least one, at most `MAX_LIST`. */
-function list<T>(reader: DerReader, what: string, read: (elements: DerReader) => T): T[] {
-  const elements = reader.sequence(what)
-  const result: T[] = []
-  do {
-    result.push(read(elements))
-    if (result.length > MAX_LIST) reader.fail(`${what}: more than ${MAX_LIST} entries`)
-  } while (elements.more)
-  return result
-}
-
 const MAX_EXTENSIONS = 64
 const MAX_SUBTREES = 512
-const MAX_LIST = 256

@@ -46,7 +46,7 @@ export interface CertificateTemplate {
 /** Makes a certificate, RFC 5280 §4.1, and returns its DER. Throws RangeError for a template that makes no sense. */
 export function issueCertificate(template: CertificateTemplate): Uint8Array {
   const { key: signer, subject: issuer } = template.issuer ?? template
-  const { algorithm, hash, pss } = signatureOf(signer, template.pss === true)
+  const { algorithm } = signatureOf(signer, template.pss === true)
   const info = publicKeyInfo(template.key)
   const tbs = derEncode(
     SEQUENCE,
@@ -59,9 +59,25 @@ export function issueCertificate(template: CertificateTemplate): Uint8Array {
     info,
     derEncode(contextConstructed(3), derEncode(SEQUENCE, ...extensionsOf(template, signer, info))),
   )
+  return signedDer(tbs, signer, template.pss === true)
+}
+
+/** The AlgorithmIdentifier of the signatures that `signedDer` makes with this key. */
+export function algorithmDer(key: KeyObject): Uint8Array {
+  return signatureOf(key, false).algorithm
+}
+
+/** What is to be signed, how, and the signature: the outer SEQUENCE of certificates, CRLs and OCSP responses. */
+export function signedDer(
+  tbs: Uint8Array,
+  signer: KeyObject,
+  wantPss = false,
+  ...more: readonly Uint8Array[]
+): Uint8Array {
+  const { algorithm, hash, pss } = signatureOf(signer, wantPss)
   const padding = pss ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 } : {}
   const signature = sign(hash, tbs, { key: signer, ...padding })
-  return derEncode(SEQUENCE, tbs, algorithm, derEncode(BIT_STRING, Uint8Array.of(0), signature))
+  return derEncode(SEQUENCE, tbs, algorithm, derEncode(BIT_STRING, Uint8Array.of(0), signature), ...more)
 }
 
 function extensionsOf(template: CertificateTemplate, signer: KeyObject, info: Uint8Array): Uint8Array[] {
@@ -88,7 +104,8 @@ function extensionsOf(template: CertificateTemplate, signer: KeyObject, info: Ui
   return result
 }
 
-function extension(oid: string, critical: boolean, value: Uint8Array): Uint8Array {
+/** An Extension, RFC 5280 §4.1. */
+export function extension(oid: string, critical: boolean, value: Uint8Array): Uint8Array {
   const flag = critical ? [derEncode(BOOLEAN, Uint8Array.of(0xff))] : []
   return derEncode(SEQUENCE, oidDer(oid), ...flag, derEncode(OCTET_STRING, value))
 }
@@ -139,15 +156,21 @@ function signatureOf(key: KeyObject, wantPss: boolean): { algorithm: Uint8Array;
 }
 
 /** RFC 5280 §4.1.2.5: UTCTime through 2049, GeneralizedTime from then on. */
-function timeDer(ms: number): Uint8Array {
-  const text = `${new Date(ms).toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`
+export function timeDer(ms: number): Uint8Array {
+  const text = timeDigits(ms)
   const year = Number(text.slice(0, 4))
-  return year >= 1950 && year < 2050
-    ? derEncode(UTC_TIME, textBytes(text.slice(2)))
-    : derEncode(GENERALIZED_TIME, textBytes(text))
+  return year >= 1950 && year < 2050 ? derEncode(UTC_TIME, textBytes(text.slice(2))) : generalizedTimeDer(ms)
 }
 
-function nameDer(text: string): Uint8Array {
+/** GeneralizedTime, whatever the year is: RFC 6960 knows no other. */
+export function generalizedTimeDer(ms: number): Uint8Array {
+  return derEncode(GENERALIZED_TIME, textBytes(timeDigits(ms)))
+}
+
+const timeDigits = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`
+
+/** A Name from its text. Throws RangeError. */
+export function nameDer(text: string): Uint8Array {
   if (text === '') return derEncode(SEQUENCE)
   const name = parseNameText(text)
   if (name === undefined) throw new RangeError(`"${text}" is not a distinguished name`)

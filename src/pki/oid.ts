@@ -63,10 +63,22 @@ export const oids = {
   policyConstraints: '2.5.29.36',
   extKeyUsage: '2.5.29.37',
   freshestCrl: '2.5.29.46',
+  // CRLs: RFC 5280 §5.2, §5.3
+  crlNumber: '2.5.29.20',
+  reasonCode: '2.5.29.21',
+  deltaCrlIndicator: '2.5.29.27',
+  issuingDistributionPoint: '2.5.29.28',
+  certificateIssuer: '2.5.29.29',
   inhibitAnyPolicy: '2.5.29.54',
   authorityInfoAccess: '1.3.6.1.5.5.7.1.1',
   addressBlocks: '1.3.6.1.5.5.7.1.7',
   accessOcsp: '1.3.6.1.5.5.7.48.1',
+  // OCSP: RFC 6960
+  ocspBasic: '1.3.6.1.5.5.7.48.1.1',
+  ocspNonce: '1.3.6.1.5.5.7.48.1.2',
+  ocspSigning: '1.3.6.1.5.5.7.3.9',
+  sha1: '1.3.14.3.2.26',
+  sha256: '2.16.840.1.101.3.4.2.1',
   // names
   emailAddress: '1.2.840.113549.1.9.1',
   xmppAddr: '1.3.6.1.5.5.7.8.5',

@@ -220,7 +220,7 @@ test('revocation is asked for each certificate below the anchor and can refuse t
   const asked: string[] = []
   const revoked = check(moon, [sub], [root], {
     revocation: {
-      check(certificate, issuer) {
+      check({ certificate, issuers: [issuer] }) {
         asked.push(`${certificate.subjectText.slice(16)} by ${issuer.subjectText.slice(16)}`)
         const log = ['certificate status is good']
         return certificate === sub

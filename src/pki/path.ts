@@ -2,7 +2,7 @@ import { type Candidate, candidateLine, candidatesByName, ranked } from './candi
 import { type Certificate, isCa, isSignedBy, sameCertificate } from './certificate.ts'
 import { NameRules } from './name-constraints.ts'
 import { PolicyGraph, type PolicyInputs } from './policy.ts'
-import type { RevocationCheck } from './revocation.ts'
+import type { RevocationCheck } from './revocation/check.ts'
 import { charonTimeText, timeText } from './time.ts'
 
 /** What to validate, against what. */
@@ -225,10 +225,16 @@ function checkRevocation(
   policies: ReadonlySet<string>,
   anchor: Certificate,
 ): PathFound | undefined {
+  const { revocation, now, anchors, intermediates } = state.request
   for (const [i, certificate] of path.slice(0, -1).entries()) {
-    const issuer = path[i + 1]
-    if (issuer === undefined || state.request.revocation === undefined) break
-    const verdict = state.request.revocation.check(certificate, issuer, state.request.now)
+    const [issuer, ...rest] = path.slice(i + 1)
+    if (issuer === undefined || revocation === undefined) break
+    const verdict = revocation.check({
+      certificate,
+      issuers: [issuer, ...rest],
+      others: [...anchors, ...intermediates],
+      now,
+    })
     log.push(...verdict.log)
     if (verdict.kind === 'accepted') continue
     const reason = verdict.kind === 'revoked' ? 'revoked' : 'revocation-unknown'

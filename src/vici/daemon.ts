@@ -2,6 +2,7 @@
 import type { CredentialSet } from '../config/credential-set.ts'
 import type { Command } from '../ike/input.ts'
 import type { Answer, Event, LogEntry } from '../ike/output.ts'
+import type { StatusCache } from '../pki/revocation/cache.ts'
 
 /** What `version` and `stats` say of the process. */
 export interface Program {
@@ -35,6 +36,8 @@ export interface Daemon {
   readonly program: Program
   readonly credentials: CredentialSet
   readonly counters?: Counters
+  /** CRLs and OCSP responses that were fetched. */
+  readonly fetched?: StatusCache
   /** The port of our IKE socket, for connections that name none; 500 when it is left out. */
   readonly portIke?: number
   /**

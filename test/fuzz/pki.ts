@@ -20,6 +20,8 @@ import { comparableName, equalNames, formatName, matchName, parseNameDer, parseN
 import { oidDer, oids } from '../../src/pki/oid.ts'
 import { decodePem, encodePem } from '../../src/pki/pem.ts'
 import { readPkcs12 } from '../../src/pki/pkcs12.ts'
+import { parseCrl } from '../../src/pki/revocation/crl.ts'
+import { parseOcspResponse } from '../../src/pki/revocation/ocsp-response.ts'
 import { identitiesOf, identityInCertificate } from '../../src/pki/store.ts'
 import { DecodeError } from '../../src/wire/errors.ts'
 import type { Target } from './harness.ts'
@@ -154,6 +156,14 @@ const containers = [
     'MIIC2AIBAzCCAqIGCSqGSIb3DQEHAaCCApMEggKPMIICizCCAd4GCSqGSIb3DQEHBqCCAc8wggHLAgEAMIIBxAYJKoZIhvcNAQcBMBsGCiqGSIb3DQEMAQMwDQQIqfPZRpwa7oICAQGAggGYJPILC6ypWdigTlV2P0CUCEmXlr2+M2seDjyNb/zLwUph0FShWRuHYzSNneIU4Jh5SLpumF1O4E51YOUAcYe1pGVeFkD7b98g2CgBLqU9ruSAZSF5Y0VyuvYu8c9xcqu/xID8LRQbc96pznu69q1DHxkeK6klhRoKGFXBwA0e/Xy36YhOQodqi59GA2ZcYFkoGJ12nwBgVXqsp6HnWM55GuxG+a2axLYk9PDZPkjWhb0oaIz2ljeV/NSYsyEj6Pcd4LwncB3S+EzRcBnF0s9ijoICc6PiilsK1veMMXlhyeplwLN80ESjD7x/XmRNZ6aluMHcsoRHkoDYinMffjbPjAGcZLcXjzX775r+Hv2DXPqyNKo4SuHYKQkT6kPiW6nebH4ZupQTpk0/ScTO3BRLtNUgPXDU1QAXW78uTroj/bdveNdpQb0FwxxdZCAYBE8wg8/8/XyV0vfPirAJ9ewdrUFmcu/9eiLEkwobKVsXnh6tIF3/HxRKiEgcZjeIx1EWyZ8oOLNxqBJ59fwg0jNj4Wqu7pjNEkC3MIGmBgkqhkiG9w0BBwGggZgEgZUwgZIwgY8GCyqGSIb3DQEMCgECoFkwVzAbBgoqhkiG9w0BDAEDMA0ECA5/P21Jp94PAgEBBDh3mMMrsB1r711FfAGslmC2WsG2X73CW189d6ibDASIFiC6meHTjy3rVKM+sqd8kTJZ2AZQve3YmjElMCMGCSqGSIb3DQEJFTEWBBT92OdG1aNk96wBmtTyN+JqZRQKIDAtMCEwCQYFKw4DAhoFAAQUTRdF5JmH0u4niSNr/e7mi58WbtkECA+Oyif5CQ/n',
   ),
 ]
+const vectors = (name: string): URL => new URL(`../../rfc-vectors/${name}/`, import.meta.url)
+const crls = readdirSync(vectors('pkits/crls'))
+  .slice(0, 60)
+  .map((name) => new Uint8Array(readFileSync(new URL(name, vectors('pkits/crls')))))
+const ocspResponses = readdirSync(vectors('ocsp'))
+  .filter((name) => name.endsWith('.pem'))
+  .flatMap((name) => decodePem(readFileSync(new URL(name, vectors('ocsp')))))
+  .flatMap(({ label, der }) => (label === 'OCSP RESPONSE' ? [Uint8Array.from(der)] : []))
 
 export const targets: readonly Target[] = [
   {
@@ -194,6 +204,21 @@ export const targets: readonly Target[] = [
       withExtension(bytes, oids.crlDistributionPoints, derEncode(SEQUENCE)),
       withExtension(bytes, oids.subjectAltName, derEncode(0xa4, largeName(bytes / 4, 0x0c, text('x')))),
     ],
+  },
+  {
+    name: 'pki CRL',
+    corpus: crls,
+    decode(input) {
+      const crl = parseCrl(input)
+      crl.find(crl.issuerKey, crl.signature)
+    },
+    allowed: refused,
+  },
+  {
+    name: 'pki OCSP response',
+    corpus: ocspResponses,
+    decode: parseOcspResponse,
+    allowed: refused,
   },
   {
     name: 'pki peer verification',

@@ -38,6 +38,8 @@ export interface Conf {
   readonly files?: Readonly<Record<string, string | Uint8Array>>
   readonly kernel?: Partial<SimulatedKernelOptions>
   readonly names?: ReadonlyMap<string, readonly string[]>
+  /** What `http:` URLs lead to. */
+  readonly web?: ReadonlyMap<string, Uint8Array>
 }
 
 export interface Confs {
@@ -51,12 +53,13 @@ export interface Confs {
 /** Two hosts as configured; nothing is up. @throws Error when something of the configuration cannot be loaded */
 export async function hosts(confs: Confs = {}): Promise<World> {
   const side = (name: SideName) => {
-    const { kernel, names } = { ...confs.both, ...confs[name] }
+    const { kernel, names, web } = { ...confs.both, ...confs[name] }
     const first = confs.nat === name ? places[name].private : places[name][4]
     return {
       settings: settingsOf(`${confs.both?.charon ?? ''}\n${confs[name]?.charon ?? ''}`),
       kernel: { addresses: [first, places[name].inner4], ...kernel },
       ...(names && { names }),
+      ...(web && { web }),
     }
   }
   const nat = new NatBox(places.left.nat, [places.left.private])
@@ -146,7 +149,7 @@ function filesOf(name: SideName, confs: Confs): Record<string, string | Uint8Arr
 function swanctlConf(name: SideName, confs: Confs): string {
   const other = name === 'left' ? 'right' : 'left'
   const [own, peer] = [places[name], places[other]]
-  const lines = (part: Exclude<keyof Conf, 'files' | 'kernel' | 'names'>) =>
+  const lines = (part: Exclude<keyof Conf, 'files' | 'kernel' | 'names' | 'web'>) =>
     `${confs.both?.[part] ?? ''}\n${confs[name]?.[part] ?? ''}`
   const given = confs[name]?.secrets ?? confs.both?.secrets
   const behindNat = confs.nat === name

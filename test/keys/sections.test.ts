@@ -5,9 +5,11 @@ import { readFileSync } from 'node:fs'
 import { memoryFiles } from '../../src/config/files.ts'
 import { readSwanctl } from '../../src/config/swanctl.ts'
 import { formatTree } from '../../src/config/tree.ts'
-import { onlySa, saidToPeer, sameSingleChild } from '../simulation/expect.ts'
+import { parseCertificate } from '../../src/pki/certificate.ts'
+import { issueCrl, issueOcspResponse } from '../../src/pki/revocation/issue.ts'
+import { logged, onlySa, saidToPeer, sameSingleChild } from '../simulation/expect.ts'
 import { testAuthority } from '../simulation/test-keys.ts'
-import { certificate, certificates, hosts, initiate, key, refused, up } from './hosts.ts'
+import { type Conf, certificate, certificates, hosts, initiate, key, refused, up } from './hosts.ts'
 
 const secret = (text: string) => ({ secrets: text })
 
@@ -176,6 +178,51 @@ for (const name of ['handle', 'slot', 'module'])
       /load-authority of 'lab' failed/,
     ),
   )
+
+const labIssuer = { subject: 'CN=Lab CA', key: testAuthority('Lab CA').key }
+const always = { thisUpdate: Date.parse('2020-01-01T00:00:00Z'), nextUpdate: Date.parse('2049-01-01T00:00:00Z') }
+const certificateOfLeft = parseCertificate(Buffer.from(certificate('left').files?.['x509/left.der'] ?? ''))
+const since = Date.parse('2024-01-01T00:00:00Z')
+
+for (const [name, uri, ofStatus] of [
+  [
+    'crl_uris',
+    'http://lab.org/ca.crl',
+    (revoked: boolean) =>
+      issueCrl({
+        issuer: labIssuer,
+        ...always,
+        revoked: revoked ? [{ serial: certificateOfLeft.serial, time: since }] : [],
+      }),
+  ],
+  [
+    'ocsp_uris',
+    'http://lab.org/ocsp',
+    (revoked: boolean) =>
+      issueOcspResponse({
+        certificate: certificateOfLeft,
+        issuer: testAuthority('Lab CA').certificate,
+        signer: labIssuer,
+        ...always,
+        status: revoked ? { time: since } : 'good',
+      }),
+  ],
+] as const) {
+  key(`authorities.<name>.${name}`, 'the status of certificates of this CA is asked for there', async () => {
+    const right = (revoked: boolean): Conf => ({
+      ...authority(`cacert = ca.der\n ${name} = ${uri}`),
+      remote: 'revocation = strict',
+      web: new Map([[uri, ofStatus(revoked)]]),
+    })
+    const world = await up(certificates({ right: right(false) }))
+    logged(world.right, uri)
+    logged(world.right, 'certificate status is good')
+    const refusing = await hosts(certificates({ right: right(true) }))
+    initiate(refusing)
+    logged(refusing.right, 'certificate was revoked on Jan 01 00:00:00 2024')
+    saidToPeer(refusing.right, 'N(AUTH_FAILED)')
+  })
+}
 
 key('authorities.<name>.cert_uri_base', 'certificates go as URL and hash', async () => {
   const text = authority('cacert = ca.der\n cert_uri_base = http://lab.org/certs/').rest

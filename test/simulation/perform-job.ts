@@ -5,7 +5,9 @@ import { keyExchange } from '../../src/crypto/key-exchange/key-exchange.ts'
 import type { Random } from '../../src/crypto/random.ts'
 import { type SignatureScheme, sign } from '../../src/crypto/signatures.ts'
 import type { Job, JobResults, KernelJob } from '../../src/ike/job.ts'
-import { verifyPeer } from '../../src/pki/authenticate.ts'
+import type { PeerAuthentication, PeerVerdict } from '../../src/pki/authenticate.ts'
+import { StatusCache } from '../../src/pki/revocation/cache.ts'
+import { verifyPeerWithStatus } from '../../src/pki/revocation/verify.ts'
 
 /** Does the job, or throws what the daemon's performer would fail with. `names` is the DNS, `web` what URLs lead to. */
 export function performJob(
@@ -28,7 +30,7 @@ export function performJob(
         ? signRepeatably(job.key, job.scheme, job.data)
         : sign(job.key, job.scheme, job.data)
     case 'verify-peer':
-      return verifyPeer(job.request)
+      return verify(job.request, web)
     case 'resolve': {
       const found = names.get(job.name) ?? []
       const wanted = found.filter((address) => job.family === undefined || address.includes(':') === (job.family === 6))
@@ -42,6 +44,18 @@ export function performJob(
       return found
     }
   }
+}
+
+/** Nothing that was fetched is remembered: each peer is a first one. */
+function verify(request: PeerAuthentication, web: ReadonlyMap<string, Uint8Array>): PeerVerdict {
+  const options = { useCrls: true, useOcsp: true, cache: new StatusCache(), nonce: () => new Uint8Array(32) }
+  const steps = verifyPeerWithStatus(request, options)
+  let step = steps.next()
+  while (step.done !== true) {
+    const { uri } = step.value
+    step = steps.next(web.get(uri) ?? new Error(`${uri}: the server answers 404`))
+  }
+  return step.value
 }
 
 function method(id: number): NonNullable<ReturnType<typeof keyExchange>> {

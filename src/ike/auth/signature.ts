@@ -99,6 +99,7 @@ export function* verifySignature(
       octets,
       now: core.now,
       ...(round && { revocation: round.revocation }),
+      ...(credentials.status && { status: credentials.status }),
       ...(round?.certPolicies.length && {
         policy: { initialPolicies: new Set(round.certPolicies), explicitPolicy: true },
       }),

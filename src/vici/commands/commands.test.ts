@@ -14,6 +14,9 @@ import type { Answer } from '../../ike/output.ts'
 import { parseCertificate } from '../../pki/certificate.ts'
 import { parseIdentity } from '../../pki/identity.ts'
 import { publicKeyId } from '../../pki/keys.ts'
+import { StatusCache } from '../../pki/revocation/cache.ts'
+import { parseCrl } from '../../pki/revocation/crl.ts'
+import { issueCrl } from '../../pki/revocation/issue.ts'
 import { loadAll } from '../load-all.ts'
 import { type Context, configLog } from '../request.ts'
 import { scriptedDaemon } from '../testing.ts'
@@ -27,8 +30,8 @@ const caName = parseCertificate(ca).subjectText
 const endEntityName = parseCertificate(endEntity).subjectText
 
 /** Commands against a daemon of their own: the response as text, and what was streamed. */
-function setup(files: Record<string, string | Uint8Array> = {}) {
-  const daemon = scriptedDaemon((command) => {
+function setup(files: Record<string, string | Uint8Array> = {}, fetched: StatusCache = new StatusCache()) {
+  const scripted = scriptedDaemon((command) => {
     switch (command.kind) {
       case 'stats':
         return { kind: 'stats', ikeSas: 3, halfOpen: 1, scheduled: 9 }
@@ -40,6 +43,7 @@ function setup(files: Record<string, string | Uint8Array> = {}) {
         return undefined
     }
   })
+  const daemon = { ...scripted, fetched }
   const core = new Core({ random: seededRandom(Buffer.from('commands')), settings: defaultCoreSettings, strict: true })
   const context: Context = { daemon, files: memoryFiles(files) }
   const streamed: Tree[] = []
@@ -87,13 +91,41 @@ test('load-cert checks in order, and a CA becomes an anchor whatever its flag', 
     await run('load-cert', value('type', 'X509_CRL'), value('data', 'junk')),
     'success=no errmsg=parsing X509_CRL certificate failed',
   )
-  assert.equal(await run('load-cert', value('type', 'x509crl'), value('data', Uint8Array.of(0x30, 0))), 'success=yes')
   const { anchors, certificates } = daemon.credentials.credentials()
   assert.deepEqual(
     [anchors, certificates].map((found) => found.map(({ subjectText }) => subjectText)),
     [[caName], [endEntityName]],
   )
   assert.equal(daemon.commands.at(-1)?.kind, 'credentials')
+})
+
+test('CRLs: the newer of two stays; those that were fetched are listed, and flushed, too', async () => {
+  const fetched = new StatusCache()
+  const { daemon, run, streamed, lastLog } = setup({}, fetched)
+  const key = generateKeyPairSync('ed25519').privateKey
+  const crl = (name: string, number: number) =>
+    issueCrl({ issuer: { subject: `CN=${name}`, key }, thisUpdate: 0, nextUpdate: 1000, number })
+  for (const number of [1, 3, 2]) {
+    assert.equal(await run('load-cert', value('type', 'x509crl'), value('data', crl('Lab', number))), 'success=yes')
+    assert.equal(lastLog(), "loaded certificate 'CN=Lab'")
+  }
+  assert.deepEqual(
+    daemon.credentials.credentials().status?.crls.map(({ number }) => number),
+    [3n],
+  )
+  fetched.addCrl(parseCrl(crl('Other', 1)))
+  const listed = async () => {
+    streamed.length = 0
+    assert.equal(await run('list-certs', value('type', 'x509_crl')), '')
+    return streamed.map((fields) => formatTree(fields.filter(({ name }) => name !== 'data')))
+  }
+  assert.deepEqual(await listed(), ['type=X509_CRL', 'type=X509_CRL'])
+  assert.equal(await run('flush-certs', value('type', 'ocsp_response')), 'success=yes')
+  assert.equal((await listed()).length, 2)
+  assert.equal(await run('flush-certs'), 'success=yes')
+  assert.equal((await listed()).length, 1)
+  await run('clear-creds')
+  assert.deepEqual(await listed(), [])
 })
 
 test('list-certs: by flag and subject, with the private key noted', async () => {

@@ -7,6 +7,7 @@ import { DerReader } from '../../pki/der.ts'
 import { formatIdentity, ID, matchIdentity, parseIdentity, parseIdentityPattern } from '../../pki/identity.ts'
 import { loadPrivateKey, loadPublicKey, PassphraseMissing, publicKeyId, publicKeyInfo } from '../../pki/keys.ts'
 import { decodePem, isPem } from '../../pki/pem.ts'
+import { parseCrl } from '../../pki/revocation/crl.ts'
 import { identitiesOf } from '../../pki/store.ts'
 import { DecodeError } from '../../wire/errors.ts'
 import { type Context, configLog, failure, type Handler, success } from '../request.ts'
@@ -38,6 +39,12 @@ export const loadCert: Handler = async ({ message }, context) => {
       }
       daemon.credentials.addCertificate(certificate, flagged ?? 'NONE')
       await pushCredentials(context)
+      return success()
+    }
+    if (type === 'X509_CRL') {
+      const crl = parseCrl(data)
+      daemon.log(configLog(`loaded certificate '${crl.issuerText}'`))
+      if (daemon.credentials.addCrl(crl)) await pushCredentials(context)
       return success()
     }
     const der = type === 'PUBKEY' ? publicKeyInfo(loadPublicKey(data)) : derOf(data)
@@ -120,11 +127,14 @@ export const unloadShared: Handler = async ({ message }, context) => {
 export const getShared: Handler = (_request, { daemon }) => [list('keys', daemon.credentials.sharedIds)]
 
 /** There is no cache of received certificates to empty; the type is checked all the same. */
-export const flushCerts: Handler = ({ message }) => {
-  const type = findText(message, 'type')
-  return type === undefined || type.toUpperCase() === 'ANY' || isType(type)
-    ? success()
-    : failure(`invalid certificate type '${type}'`)
+/** Forgets what was fetched; what was loaded stays. */
+export const flushCerts: Handler = ({ message }, { daemon: { fetched } }) => {
+  const given = findText(message, 'type')
+  const type = given?.toUpperCase() ?? 'ANY'
+  if (type !== 'ANY' && !isType(type)) return failure(`invalid certificate type '${given}'`)
+  if (type === 'ANY' || type === 'X509_CRL') fetched?.flush('crls')
+  if (type === 'ANY' || type === 'OCSP_RESPONSE') fetched?.flush('responses')
+  return success()
 }
 
 export const clearCreds: Handler = async (_request, context) => {
@@ -146,7 +156,7 @@ export const listCerts: Handler = async ({ message, stream }, { daemon }) => {
     daemon.log(configLog(`invalid certificate flag '${wantedFlag}'`))
     return []
   }
-  const { credentials } = daemon
+  const { credentials, fetched } = daemon
   const blobs = async (wanted: CertificateType) => {
     if (subject !== undefined || (type !== 'ANY' && type !== wanted)) return
     for (const blob of credentials.blobs) {
@@ -168,7 +178,16 @@ export const listCerts: Handler = async ({ message, stream }, { daemon }) => {
       }
     }
   }
-  for (const other of ['X509_AC', 'X509_CRL', 'OCSP_RESPONSE'] as const) await blobs(other)
+  const ders = async (wanted: CertificateType, listed: readonly { readonly der: Uint8Array }[]) => {
+    if (subject !== undefined || (type !== 'ANY' && type !== wanted)) return
+    for (const { der } of listed) {
+      if (der.length <= maxValueBytes) await stream('list-cert', [value('type', wanted), value('data', der)])
+    }
+  }
+  await blobs('X509_AC')
+  await ders('X509_CRL', [...credentials.crls, ...(fetched?.crls ?? [])])
+  await blobs('OCSP_RESPONSE')
+  await ders('OCSP_RESPONSE', fetched?.responses ?? [])
   return []
 }
 
