@@ -66,6 +66,7 @@ for (const side of ['left', 'right'] as const) {
     world.left.command({ kind: 'terminate', select: { ike: 'lab' }, force: false, timeoutMs: 0 })
     world.settle()
     nothingLeaks(world)
+    for (const host of world.hosts) logged(host, 'sending DELETE for ESP CHILD_SA with SPI ')
   })
 
   /**

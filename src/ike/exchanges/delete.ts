@@ -105,6 +105,7 @@ export function* respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): Scri
       // RFC 7296 §1.4.1: when both delete at once, the answer does not name what our own request deletes.
       if (childCollisions[situation].close === 'as usual') {
         ours.set(protocol, [...(ours.get(protocol) ?? []), spiBytes32(child.spiIn)])
+        core.log('IKE', 1, `sending DELETE for ${child.protocol} CHILD_SA with SPI ${hex(child.spiIn)}`, sa)
       }
       const old = [...sa.children.values()].find((one) => one.theirRekey?.created === child && !one.replacedBy)
       if (old !== undefined) takeBack(sa, old)
