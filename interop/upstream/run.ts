@@ -1,10 +1,10 @@
 /**
- * npm run interop:upstream -- --source TREE [filter…] [--host NAME | --all | --control] [--left-out] [--list] [--keep]
+ * npm run interop:upstream -- --source TREE [filter…] [--host NAME | --all | --control] [--left-out] [--beyond] [--list] [--keep]
  *
  * Plays strongSwan's own test scenarios (testing/tests of the source tree TREE) with Sallyport in charon's place on moon,
  * or on sun where moon has no daemon. `--host` names another host, `--all` means every host, `--control` none: is it the
  * lab? Only scenarios of the list beside this file are played, those whose names contain one of the filters; `--left-out`
- * adds those that the list gives a reason for. What is looked for in Sallyport's own log in charon's words, and is not
+ * adds those that the list gives a reason for, `--beyond` those of the tree that are in no list (IKEv2 by swanctl). What is looked for in Sallyport's own log in charon's words, and is not
  * there, is counted apart. The status is 1 if one that is to be green is not.
  */
 import { mkdirSync, rmSync } from 'node:fs'
@@ -16,7 +16,7 @@ import { rootFolder } from '../lab/root.ts'
 import type { Event, Plan } from './inside.ts'
 import { describe, summary } from './report.ts'
 import { type Listed, scenarios } from './scenarios.ts'
-import { prepareSource } from './source.ts'
+import { prepareSource, swanctlScenarios } from './source.ts'
 
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
@@ -26,15 +26,24 @@ const { values: options, positionals: filters } = parseArgs({
     all: { type: 'boolean' },
     control: { type: 'boolean' },
     'left-out': { type: 'boolean' },
+    beyond: { type: 'boolean' },
     list: { type: 'boolean' },
     keep: { type: 'boolean' },
   },
 })
 
 const stand = options.control ? 'none' : options.all ? 'all' : (options.host ?? 'moon')
-const named = scenarios.filter(({ name }) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
+const isNamed = (name: string): boolean => filters.length === 0 || filters.some((filter) => name.includes(filter))
+const named: Listed[] = scenarios.filter(({ name }) => isNamed(name))
+if (options.beyond && options.source !== undefined) {
+  const unlisted = swanctlScenarios(options.source).filter((name) => !scenarios.some((one) => one.name === name))
+  named.push(
+    ...unlisted.filter(isNamed).map((name) => ({ name, lacks: { who: 'lab', what: 'not in the list' } as const })),
+  )
+}
 const isLeftOut = ({ lacks }: Listed): boolean => lacks !== undefined && (lacks.who === 'lab' || stand !== 'none')
-const chosen = options['left-out'] ? named : named.filter((one) => !isLeftOut(one))
+const isBeyond = ({ name }: Listed): boolean => !scenarios.some((one) => one.name === name)
+const chosen = named.filter((one) => options['left-out'] || isBeyond(one) || !isLeftOut(one))
 
 if (options.list) {
   for (const { name, lacks } of named) console.log(lacks === undefined ? name : `${name} (${lacks.what})`)

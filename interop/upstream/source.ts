@@ -9,6 +9,7 @@ import { rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { cacheFolder, locked } from '../lab/cache.ts'
 import { quote } from '../lab/guest.ts'
+import { readParts } from './grammar.ts'
 
 /** What must be in a source tree. */
 const wanted = ['testing/testing.conf', 'testing/tests', 'testing/hosts', 'testing/scripts/build-certs-chroot']
@@ -27,6 +28,18 @@ export async function prepareSource(tree: string, root: string, report: (line: s
       return folder
     },
   )
+}
+
+/** The names of the tree's scenarios in which IKEv2 is configured by swanctl. */
+export function swanctlScenarios(tree: string): readonly string[] {
+  const tests = join(tree, 'testing/tests')
+  return readdirSync(tests)
+    .filter((group) => !/ikev1|stroke|sql|tnc|tkm|pfkey|^ha$/.test(group))
+    .flatMap((group) => readdirSync(join(tests, group)).map((name) => `${group}/${name}`))
+    .filter((name) => {
+      const conf = join(tests, name, 'test.conf')
+      return existsSync(conf) && readParts(readFileSync(conf, 'utf8')).swanctl
+    })
 }
 
 async function build(tree: string, root: string, folder: string, report: (line: string) => void): Promise<void> {
