@@ -53,8 +53,9 @@ export function poolAttribute(name: string, values: readonly string[]): PoolAttr
   return { name, values }
 }
 
-/** A subnet starts at the given address and leaves out network and broadcast address; a range is as it is. */
+/** A subnet starts at the given address and leaves out network and broadcast address; a range or an address is as it is. */
 function poolRange(text: string): Pick<Pool, 'base' | 'size' | 'notes'> | undefined {
+  if (addressBytes(text) !== undefined) return { base: text, size: 1, notes: [] }
   const subnet = /^(.+)\/(\d{1,3})$/.exec(text)
   if (subnet === null) {
     const range = text.includes('-') ? parseAddressRange(text) : undefined

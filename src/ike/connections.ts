@@ -17,6 +17,7 @@ export class Connections {
   readonly #byChild = new Map<string, Set<string>>()
   readonly #byHost = new Map<string, Set<string>>()
   readonly #forAnybody = new Set<string>()
+  readonly #withNames = new Set<string>()
   /** Addresses that host names in the configuration last resolved to. */
   readonly #resolved = new Map<string, readonly string[]>()
 
@@ -31,6 +32,7 @@ export class Connections {
     for (const host of hosts) enter(this.#byHost, host, name)
     // Subnets, names and %any have to be looked at for every peer.
     if (hosts.length < connection.remoteAddresses.length || hosts.length === 0) this.#forAnybody.add(name)
+    if (namesIn(connection).length > 0) this.#withNames.add(name)
     return before?.connection
   }
 
@@ -57,6 +59,18 @@ export class Connections {
     const [first] = this.#inOrder(names)
     const config = first?.children.find(({ name }) => name === child)
     return first && config && { connection: first, config }
+  }
+
+  /** The host names in all connections. */
+  hostNames(): string[] {
+    const loaded = [...this.#withNames].flatMap((name) => this.#loaded.get(name)?.connection ?? [])
+    return [...new Set(loaded.flatMap(namesIn))]
+  }
+
+  /** Whether a connection is for the very address of the peer, so that no host name has to be asked for it. */
+  isForHost(local: Endpoint, remote: Endpoint): boolean {
+    if (this.#withNames.size === 0) return true
+    return this.#byHost.has(remote.address) && this.matching(local, remote).length > 0
   }
 
   resolved(name: string, addresses: readonly string[]): void {
@@ -86,6 +100,7 @@ export class Connections {
     for (const child of children) leave(this.#byChild, child.name, name)
     for (const pattern of remoteAddresses) if (pattern.kind === 'host') leave(this.#byHost, pattern.address, name)
     this.#forAnybody.delete(name)
+    this.#withNames.delete(name)
   }
 
   /** 0 no match; 1 any; prefix + 1 for a subnet; 129 for the very host; one more if the port is the configured one. */
@@ -111,6 +126,10 @@ export class Connections {
       }
     }
   }
+}
+
+function namesIn({ localAddresses, remoteAddresses }: Connection): string[] {
+  return [...localAddresses, ...remoteAddresses].flatMap((one) => (one.kind === 'name' ? [one.name] : []))
 }
 
 function enter(index: Map<string, Set<string>>, key: string, name: string): void {

@@ -18,6 +18,7 @@ import { Lingering } from './lingering.ts'
 import { UniqueNumbers } from './marks.ts'
 import { NameServers } from './name-servers.ts'
 import type { AlertKind, Event, LogEntry, LogGroup, Output } from './output.ts'
+import { PeerNames } from './peer-names.ts'
 import { Policies } from './policies.ts'
 import { Pools } from './pools.ts'
 import { answerPauseMs, Recent } from './recent.ts'
@@ -68,6 +69,7 @@ export class Core {
   readonly uniqueNumbers: UniqueNumbers = new UniqueNumbers()
   readonly pools: Pools
   readonly nameServers: NameServers
+  readonly peerNames: PeerNames
   readonly traps: Traps
   readonly retries: Retries
   readonly unknownSpis: UnknownSpis = new UnknownSpis()
@@ -98,6 +100,7 @@ export class Core {
     this.policies = new Policies(this)
     this.lingering = new Lingering(this)
     this.pools = new Pools(this)
+    this.peerNames = new PeerNames(this)
     this.nameServers = new NameServers(this)
     this.reqids = new Reqids(options.settings.reqidBase)
     this.traps = new Traps(this)

@@ -60,6 +60,11 @@ function initRequest(core: Core, header: Header, bytes: Uint8Array, local: Endpo
     return
   }
   if (core.shuttingDown) return
+  if (!core.connections.isForHost(local, remote)) {
+    if (core.peerNames.ask(() => initRequest(core, header, bytes, local, remote))) return
+    // Who it is may be known in a moment, and then it has sent its request again.
+    if (core.peerNames.isAsking && core.connections.matching(local, remote).length === 0) return
+  }
   admit(core, header, bytes, local, remote)
 }
 

@@ -106,10 +106,11 @@ const gateway = (text: string) => ({
   child: 'remote_ts = dynamic',
 })
 
-key('pools.<name>.addrs', 'a subnet, or a range', async () => {
+key('pools.<name>.addrs', 'a subnet, a range, or one address', async () => {
   for (const [addrs, first] of [
     ['10.77.0.0/24', '10.77.0.1'],
     ['10.77.0.9-10.77.0.20', '10.77.0.9'],
+    ['10.77.0.33', '10.77.0.33'],
   ] as const) {
     const world = await up({ left: client, right: gateway(`addrs = ${addrs}`) })
     assert.deepEqual(onlySa(world.left).localVips, [first])

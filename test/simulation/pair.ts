@@ -53,6 +53,8 @@ export interface PairOptions {
   readonly settings?: Partial<CoreSettings>
   /** What `http:` URLs lead to. */
   readonly web?: ReadonlyMap<string, Uint8Array>
+  /** What host names stand for. */
+  readonly names?: ReadonlyMap<string, readonly string[]>
   readonly left?: Side
   readonly right?: Side
 }
@@ -60,13 +62,13 @@ export interface PairOptions {
 /** Two hosts with one connection `lab` and one child `net` between them; nothing is up. */
 export function pair(options: PairOptions = {}): World {
   const { seed = 1, nat } = options
-  const web = options.web && { web: options.web }
+  const outside = { ...(options.web && { web: options.web }), ...(options.names && { names: options.names }) }
   const world = new World({
     seed,
     draw: new Draw(seed),
     nats: (['left', 'right'] as const).flatMap((side) => (nat === side || nat === 'both' ? [natBox(side)] : [])),
-    left: { ...sideOf('left', options), ...web },
-    right: { ...sideOf('right', options), ...web },
+    left: { ...sideOf('left', options), ...outside },
+    right: { ...sideOf('right', options), ...outside },
   })
   watch(world)
   for (const side of ['left', 'right'] as const) {
