@@ -69,7 +69,7 @@ export function policiesOf(
       selector,
       action: protect ? 'protect' : 'pass',
       priority: policyPriority(selector, 'protect', config, trap || !protect),
-      ...(config.icmp && { icmpErrors: true }),
+      ...(config.icmp && leaving && { icmpErrors: true }),
       templates: protect ? [template] : [],
       ...(mark && { mark }),
       ...(ifId !== undefined && { ifId }),

@@ -289,7 +289,7 @@ key('children.<child>.copy_dscp', 'between inner and outer header, by direction'
 
 key('children.<child>.icmp', 'errors about what the tunnel carries come in', async () => {
   const world = await up(child('icmp = yes'))
-  assert.deepEqual([sa(world.left, 'in').icmpErrors, policy(world.left, 'in').icmpErrors], [true, true])
+  assert.deepEqual([sa(world.left, 'in').icmpErrors, policy(world.left, 'out').icmpErrors], [true, true])
 })
 
 key('children.<child>.sha256_96', 'the ICV of SHA-256 has 96 bits', async () => {

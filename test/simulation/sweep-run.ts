@@ -491,6 +491,7 @@ function drawPlan(draw: Draw, seed: number): Plan {
   const virtual = mode === 'tunnel' && !start.includes('trap') && draw.chance(0.4)
   const window = (): number => draw.pick([1, 1, 2, 3, 4])
   const windows = [window(), window()] as const
+  const rare = new Draw(seed + 1_000_003) // of its own, so that older runs stay as they were
   const plain: PairOptions = {
     seed,
     more: mode === 'tunnel' && !virtual && draw.chance(0.5),
@@ -533,6 +534,8 @@ function drawPlan(draw: Draw, seed: number): Plan {
     child: {
       ...(draw.chance(0.2) && { lifetimeSeconds: { rekey: 60, life: 80, rand: 20 } }),
       ipcomp: draw.chance(0.25),
+      ...(rare.chance(0.2) && { label: 'secret' }),
+      policiesFwdOut: rare.chance(0.2),
     },
   }
   const twice = auth === rightAuth && draw.chance(0.15) ? draw.pick(['left', 'right', 'both'] as const) : undefined
@@ -578,6 +581,8 @@ function drawPlan(draw: Draw, seed: number): Plan {
     ...(start === 'none' ? [] : [start]),
     ...(keeps ? ['kept up'] : []),
     ...(options.child?.ipcomp ? ['ipcomp'] : []),
+    ...(options.child?.label ? ['label'] : []),
+    ...(options.child?.policiesFwdOut ? ['forward policies'] : []),
     ...(narrow ? ['narrowed'] : []),
     ...(virtual ? [`virtual ${options.left?.connection?.vips?.join(' ')}`] : []),
     ...(cookies ? ['cookies'] : []),
