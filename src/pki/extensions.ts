@@ -4,6 +4,7 @@ import {
   contextConstructed,
   contextPrimitive,
   type DerReader,
+  IA5_STRING,
   INTEGER,
   OCTET_STRING,
   OID,
@@ -12,6 +13,7 @@ import {
 } from './der.ts'
 import { type DistributionPoint, readDistributionPoints } from './distribution-point.ts'
 import { type GeneralName, readGeneralName, readGeneralNames, uriTexts } from './general-name.ts'
+import { printable } from './name.ts'
 import { oids, oidText } from './oid.ts'
 
 /** The extensions of a certificate that mean something here, RFC 5280 §4.2; undefined where the certificate has none. */
@@ -31,6 +33,8 @@ export interface Extensions {
   readonly ocspUris: readonly string[]
   /** Dotted OIDs of the certificate policies. */
   readonly policies?: readonly string[]
+  /** Where the practice statements of policies are, RFC 5280 §4.2.1.4. */
+  readonly policyStatements?: readonly PolicyStatement[]
   readonly policyMappings?: readonly PolicyMapping[]
   readonly policyConstraints?: PolicyConstraints
   readonly inhibitAnyPolicy?: number
@@ -50,6 +54,12 @@ export interface AuthorityKeyId {
   readonly keyId?: Uint8Array
   readonly issuers?: readonly GeneralName[]
   readonly serial?: Uint8Array
+}
+
+/** RFC 5280 §4.2.1.4: a policy, and where its practice statement is. */
+export interface PolicyStatement {
+  readonly policy: string
+  readonly uri: string
 }
 
 /** RFC 5280 §4.2.1.5: a policy of the issuer and the one of the subject that counts as the same; OIDs. */
@@ -198,13 +208,16 @@ const READERS: ReadonlyMap<string, (reader: DerReader, result: Draft) => void> =
   [
     oids.certificatePolicies,
     (reader, result) => {
+      const statements: PolicyStatement[] = []
       result.policies = readList(reader, 'certificatePolicies', (policies) => {
         const information = policies.sequence('policyInformation')
         const oid = oidText(information.take(OID, 'policyIdentifier').content)
-        information.optional(SEQUENCE, 'policyQualifiers')
+        const qualifiers = information.optional(SEQUENCE, 'policyQualifiers')?.children()
+        for (const uri of statementsIn(qualifiers)) statements.push({ policy: oid, uri })
         information.end('policyInformation')
         return oid
       })
+      if (statements.length > 0) result.policyStatements = statements
       if (new Set(result.policies).size !== result.policies.length)
         reader.fail('certificatePolicies: a policy is there twice')
     },
@@ -263,6 +276,17 @@ export function readAuthorityKeyId(reader: DerReader): AuthorityKeyId {
     ...(keyId !== undefined && { keyId }),
     ...(issuers !== undefined && { issuers: readGeneralNames(issuers, 'authorityCertIssuer') }),
     ...(serial !== undefined && { serial }),
+  }
+}
+
+/** The URIs among policy qualifiers; the others are for people to read. */
+function* statementsIn(qualifiers: DerReader | undefined): Generator<string> {
+  while (qualifiers?.more) {
+    const qualifier = qualifiers.sequence('policyQualifierInfo')
+    const isStatement = oidText(qualifier.take(OID, 'policyQualifierId').content) === oids.cps
+    const value = qualifier.any('qualifier')
+    if (isStatement && value.tag === IA5_STRING) yield printable(value.content)
+    qualifier.end('policyQualifierInfo')
   }
 }
 

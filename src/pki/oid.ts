@@ -58,6 +58,7 @@ export const oids = {
   crlDistributionPoints: '2.5.29.31',
   certificatePolicies: '2.5.29.32',
   anyPolicy: '2.5.29.32.0',
+  cps: '1.3.6.1.5.5.7.2.1',
   policyMappings: '2.5.29.33',
   authorityKeyIdentifier: '2.5.29.35',
   policyConstraints: '2.5.29.36',

@@ -53,6 +53,8 @@ export interface Crl {
   readonly tbs: Uint8Array
   /** The entry of a certificate by its issuer (`issuerKey`) and its serial number. */
   find(issuerKey: string, serial: Uint8Array): CrlEntry | undefined
+  /** All entries, in the order of the list. */
+  entries(): Iterable<CrlEntry>
 }
 
 /** Which certificates and reasons a CRL speaks of: its issuing distribution point, §5.2.5. */
@@ -71,6 +73,8 @@ export interface CrlScope {
 
 /** One revoked certificate, §5.3. */
 export interface CrlEntry {
+  /** Content of the INTEGER. */
+  readonly serial: Uint8Array
   /** Milliseconds since 1970. */
   readonly time: number
   /** CRLReason, 0 (unspecified) if there is none. */
@@ -127,6 +131,7 @@ function readTbs(tbs: DerReader, outer: SignatureAlgorithm): Tbs {
     unusable: read.unusable || unusable,
     size: entries.size,
     find: (ofIssuer, serial) => entries.get(entryKey(ofIssuer, serial)),
+    entries: () => entries.values(),
   }
 }
 
@@ -221,7 +226,7 @@ function readEntries(
     // §5.3.3: it stays the issuer of what follows
     if (indirect && details.certificateIssuer !== undefined) issuer = details.certificateIssuer
     if (details.unknownCritical === true) unusable = true
-    entries.set(entryKey(issuer, serial), { time, reason: details.reason ?? 0 })
+    entries.set(entryKey(issuer, serial), { serial, time, reason: details.reason ?? 0 })
   }
   return { entries, unusable }
 }
