@@ -10,7 +10,13 @@ import { StatusCache } from './pki/revocation/cache.ts'
 import type { Fetch, Fetched } from './pki/revocation/check.ts'
 import { type Crl, MAX_CRL } from './pki/revocation/crl.ts'
 import { MAX_OCSP_RESPONSE } from './pki/revocation/ocsp-response.ts'
-import { verifyPeerWithStatus } from './pki/revocation/verify.ts'
+import {
+  findOwnStatus,
+  type OwnStatus,
+  type OwnStatusRequest,
+  type StatusOptions,
+  verifyPeerWithStatus,
+} from './pki/revocation/verify.ts'
 
 export interface CertificateStatusOptions {
   /** As they are now: a reload may change them. */
@@ -33,22 +39,30 @@ export class CertificateStatus {
   }
 
   /** Decides as `verifyPeer` of `src/pki`. Certificates are valid by the calendar, which the core's clock need not follow. */
-  async verifyPeer(request: PeerAuthentication): Promise<PeerVerdict> {
-    const { settings, now } = this.#options
-    const { useCrls, useOcsp, cache, ocspNonceLength } = settings()
-    const steps = verifyPeerWithStatus(
-      { ...request, now: now() },
-      {
-        useCrls,
-        useOcsp,
-        cache: cache ? this.cache : new StatusCache(),
-        nonce: () => randomBytes(ocspNonceLength),
-        onCrl: (crl) => void this.#write(crl),
-      },
-    )
+  verifyPeer(request: PeerAuthentication): Promise<PeerVerdict> {
+    return this.#run(verifyPeerWithStatus({ ...request, now: this.#options.now() }, this.#statusOptions()))
+  }
+
+  /** Finds an OCSP response about a certificate of ours. */
+  ownStatus(request: OwnStatusRequest): Promise<OwnStatus> {
+    return this.#run(findOwnStatus(request, this.#options.now(), this.#statusOptions()))
+  }
+
+  async #run<T>(steps: Generator<Fetch, T, Fetched>): Promise<T> {
     let step = steps.next()
     while (step.done !== true) step = steps.next(await this.#fetch(step.value))
     return step.value
+  }
+
+  #statusOptions(): StatusOptions {
+    const { useCrls, useOcsp, cache, ocspNonceLength } = this.#options.settings()
+    return {
+      useCrls,
+      useOcsp,
+      cache: cache ? this.cache : new StatusCache(),
+      nonce: () => randomBytes(ocspNonceLength),
+      onCrl: (crl) => void this.#write(crl),
+    }
   }
 
   #fetch(wanted: Fetch): Promise<Fetched> {

@@ -114,6 +114,7 @@ async function start(journal: string | undefined): Promise<void> {
   const loop = new Loop(engine, {
     kernel,
     verifyPeer: (request) => certificateStatus.verifyPeer(request),
+    ownStatus: (request) => certificateStatus.ownStatus(request),
     send: (datagram) => sockets.send(datagram),
     log: (entry) => log.write(entry),
     useNameServers: (servers) => resolver.use(servers),

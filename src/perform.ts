@@ -7,12 +7,15 @@ import type { Job, JobResults, KernelJob } from './ike/job.ts'
 import type { Kernel, KernelResult } from './kernel/operations.ts'
 import { fetchFile } from './net/fetch.ts'
 import type { PeerAuthentication, PeerVerdict } from './pki/authenticate.ts'
+import type { OwnStatus, OwnStatusRequest } from './pki/revocation/verify.ts'
 
 /** What of the work others do. */
 export interface Performers {
   readonly kernel: Kernel
   /** Decides as `verifyPeer` of `src/pki`, with what can be fetched about the status of certificates. */
   readonly verifyPeer: (request: PeerAuthentication) => PeerVerdict | Promise<PeerVerdict>
+  /** Finds an OCSP response about a certificate of ours. */
+  readonly ownStatus: (request: OwnStatusRequest) => OwnStatus | Promise<OwnStatus>
 }
 
 type Result = JobResults[keyof JobResults] | KernelResult
@@ -21,8 +24,8 @@ type Result = JobResults[keyof JobResults] | KernelResult
  * Does a job. Key exchanges and signatures below about 150 µs are done before this returns: a hop to the thread pool
  * would cost a third of that.
  */
-export async function perform(job: Job, { kernel, verifyPeer }: Performers): Promise<Result> {
-  return job.kind === 'kernel' ? performOperation(job, kernel) : performJob(job, verifyPeer)
+export async function perform(job: Job, performers: Performers): Promise<Result> {
+  return job.kind === 'kernel' ? performOperation(job, performers.kernel) : performJob(job, performers)
 }
 
 /** Operations reach the kernel in the order of the calls. */
@@ -30,7 +33,7 @@ function performOperation({ operation }: KernelJob, kernel: Kernel): Promise<Ker
   return kernel.perform(operation)
 }
 
-function performJob(job: Exclude<Job, KernelJob>, verifyPeer: Performers['verifyPeer']): Result | Promise<Result> {
+function performJob(job: Exclude<Job, KernelJob>, { verifyPeer, ownStatus }: Performers): Result | Promise<Result> {
   switch (job.kind) {
     case 'key-exchange-generate': {
       const method = methodOf(job.method)
@@ -47,8 +50,9 @@ function performJob(job: Exclude<Job, KernelJob>, verifyPeer: Performers['verify
       return slow ? signAsync(job.key, job.scheme, job.data) : sign(job.key, job.scheme, job.data)
     }
     case 'verify-peer':
-      // Certificates are valid by the calendar, which the core's steady clock need not follow.
-      return verifyPeer({ ...job.request, now: Date.now() })
+      return verifyPeer(job.request)
+    case 'own-status':
+      return ownStatus(job)
     case 'resolve':
       return resolve(job.name, job.family)
     case 'fetch':

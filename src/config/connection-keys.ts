@@ -90,7 +90,6 @@ export const connectionKeys: KeyTable<ConnectionDraft> = {
   ocsp: field('ocsp', parseKeywordOf(['reply', 'request', 'both', 'never']), {
     syntax: 'reply, request, both, never',
     default: 'reply',
-    support: 'kept',
   }),
   ppk_id: field('ppkId', parseIdentity, { syntax: 'identity', default: '' }),
   ppk_required: field('ppkRequired', parseBool, { syntax: 'bool', default: 'no' }),

@@ -113,6 +113,8 @@ export class IkeSa {
   mobike: Mobike | undefined
   /** The peer asked for certificates. */
   certificatesRequested = false
+  /** The peer asked for OCSP responses (RFC 4806). */
+  ocspRequested = false
   /** Key ids of the CAs that the peer asked for in CERTREQ. */
   requestedCas: readonly Uint8Array[] = []
   establishedAtMs: number | undefined
@@ -319,6 +321,7 @@ export class IkeSa {
     this.#forgetKeys()
     this.nat = noNat
     this.certificatesRequested = false
+    this.ocspRequested = false
     this.requestedCas = []
   }
 

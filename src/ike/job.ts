@@ -8,6 +8,7 @@ import type { Secret } from '../crypto/secret.ts'
 import type { SignatureScheme } from '../crypto/signatures.ts'
 import type { KernelOperation, KernelResults } from '../kernel/operations.ts'
 import type { PeerAuthentication, PeerVerdict } from '../pki/authenticate.ts'
+import type { OwnStatus, OwnStatusRequest } from '../pki/revocation/verify.ts'
 
 export type Job =
   /** A fresh key pair of a key exchange method (IANA number), as initiator. */
@@ -24,6 +25,8 @@ export type Job =
   | { readonly kind: 'sign'; readonly key: KeyObject; readonly scheme: SignatureScheme; readonly data: Uint8Array }
   /** Path validation, revocation and the AUTH signature of a peer. */
   | { readonly kind: 'verify-peer'; readonly request: PeerAuthentication }
+  /** An OCSP response that says that a certificate of ours is good; `issuers` are the CAs above it. */
+  | ({ readonly kind: 'own-status' } & OwnStatusRequest)
   /** Addresses of a host name, in the resolver's order. */
   | { readonly kind: 'resolve'; readonly name: string; readonly family?: 4 | 6 }
   /** The octets at an `http:` URL, if they are not more and do not take longer. */
@@ -42,6 +45,7 @@ export interface JobResults {
   readonly 'key-exchange-finish': Secret
   readonly sign: Uint8Array
   readonly 'verify-peer': PeerVerdict
+  readonly 'own-status': OwnStatus
   readonly resolve: readonly string[]
   readonly fetch: Uint8Array
 }

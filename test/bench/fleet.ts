@@ -211,7 +211,9 @@ export class Fleet {
     }
     // The simulation signs by a slow way that can be repeated; the daemon signs with OpenSSL.
     const value =
-      job.kind === 'sign' ? sign(job.key, job.scheme, job.data) : performJob(job, systemRandom, new Map(), new Map())
+      job.kind === 'sign'
+        ? sign(job.key, job.scheme, job.data)
+        : performJob(job, systemRandom, new Map(), new Map(), this.#now)
     this.#times.jobs += performance.now() - before
     return value
   }

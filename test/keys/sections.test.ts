@@ -7,9 +7,9 @@ import { readSwanctl } from '../../src/config/swanctl.ts'
 import { formatTree } from '../../src/config/tree.ts'
 import { parseCertificate } from '../../src/pki/certificate.ts'
 import { issueCrl, issueOcspResponse } from '../../src/pki/revocation/issue.ts'
-import { logged, onlySa, saidToPeer, sameSingleChild } from '../simulation/expect.ts'
+import { logged, notLogged, onlySa, saidToPeer, sameSingleChild } from '../simulation/expect.ts'
 import { testAuthority } from '../simulation/test-keys.ts'
-import { type Conf, certificate, certificates, hosts, initiate, key, refused, up } from './hosts.ts'
+import { type Conf, type Confs, certificate, certificates, hosts, initiate, key, refused, up } from './hosts.ts'
 
 const secret = (text: string) => ({ secrets: text })
 
@@ -224,6 +224,62 @@ for (const [name, uri, ofStatus] of [
     saidToPeer(refusing.right, 'N(AUTH_FAILED)')
   })
 }
+
+/** What the lab's OCSP responder says of a side's certificate. */
+const goodOf = (side: 'left' | 'right'): ReadonlyMap<string, Uint8Array> => {
+  const der = Buffer.from(certificate(side).files?.[`x509/${side}.der`] ?? '')
+  const { certificate: issuer } = testAuthority('Lab CA')
+  const response = { certificate: parseCertificate(der), issuer, signer: labIssuer, ...always }
+  return new Map([['http://lab.org/ocsp', issueOcspResponse({ ...response, status: 'good' })]])
+}
+
+/** Left can ask nobody; right can ask about its own certificate. */
+const stapled = (left: string, right: string): Confs =>
+  certificates({
+    left: { connection: `ocsp = ${left}`, remote: 'revocation = strict' },
+    right: {
+      connection: `ocsp = ${right}`,
+      ...authority('cacert = ca.der\n ocsp_uris = http://lab.org/ocsp'),
+      web: goodOf('right'),
+    },
+  })
+
+key('connections.<conn>.ocsp', 'the peer is asked for OCSP responses, and sends them (RFC 4806)', async () => {
+  for (const [left, right] of [
+    ['request', 'reply'],
+    ['both', 'both'],
+  ] as const) {
+    const world = await up(stapled(left, right))
+    logged(world.right, 'received empty OCSP cert request')
+    logged(world.right, 'sending OCSP status for certificate "CN=right.lab"')
+    logged(world.left, 'received OCSP response issued by "CN=Lab CA"')
+    logged(world.left, 'certificate status is good')
+  }
+})
+
+key('connections.<conn>.ocsp', 'who does not ask gets none, and who does not answer sends none', async () => {
+  for (const [left, right] of [
+    ['reply', 'both'],
+    ['request', 'never'],
+    ['both', 'request'],
+  ] as const) {
+    const world = await hosts(stapled(left, right))
+    initiate(world)
+    notLogged(world.right, 'sending OCSP status')
+    logged(world.left, 'is unknown, revocation = strict')
+  }
+})
+
+key('connections.<conn>.ocsp', 'a responder that asks, asks in IKE_SA_INIT', async () => {
+  const world = await up(
+    certificates({
+      left: { ...authority('cacert = ca.der\n ocsp_uris = http://lab.org/ocsp'), web: goodOf('left') },
+      right: { connection: 'ocsp = request', remote: 'revocation = strict' },
+    }),
+  )
+  logged(world.left, 'sending OCSP status for certificate "CN=left.lab"')
+  logged(world.right, 'certificate status is good')
+})
 
 key('authorities.<name>.cert_uri_base', 'certificates go as URL and hash', async () => {
   const text = authority('cacert = ca.der\n cert_uri_base = http://lab.org/certs/').rest

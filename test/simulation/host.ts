@@ -278,7 +278,7 @@ export class Host {
       const value =
         job.kind === 'kernel'
           ? this.#byCalendar(job, this.kernel.perform(job.operation, this.#now))
-          : performJob(job, this.#random, this.#options.names ?? new Map(), this.#options.web ?? new Map())
+          : performJob(job, this.#random, this.#options.names ?? new Map(), this.#options.web ?? new Map(), this.#now)
       return { value }
     } catch (error) {
       return { error: error instanceof Error ? error : new Error(String(error)) }

@@ -5,9 +5,9 @@ import { keyExchange } from '../../src/crypto/key-exchange/key-exchange.ts'
 import type { Random } from '../../src/crypto/random.ts'
 import { type SignatureScheme, sign } from '../../src/crypto/signatures.ts'
 import type { Job, JobResults, KernelJob } from '../../src/ike/job.ts'
-import type { PeerAuthentication, PeerVerdict } from '../../src/pki/authenticate.ts'
 import { StatusCache } from '../../src/pki/revocation/cache.ts'
-import { verifyPeerWithStatus } from '../../src/pki/revocation/verify.ts'
+import type { Fetch, Fetched } from '../../src/pki/revocation/check.ts'
+import { findOwnStatus, type StatusOptions, verifyPeerWithStatus } from '../../src/pki/revocation/verify.ts'
 
 /** Does the job, or throws what the daemon's performer would fail with. `names` is the DNS, `web` what URLs lead to. */
 export function performJob(
@@ -15,6 +15,7 @@ export function performJob(
   random: Random,
   names: ReadonlyMap<string, readonly string[]>,
   web: ReadonlyMap<string, Uint8Array>,
+  now: number,
 ): JobResults[keyof JobResults] {
   switch (job.kind) {
     case 'key-exchange-generate':
@@ -30,7 +31,9 @@ export function performJob(
         ? signRepeatably(job.key, job.scheme, job.data)
         : sign(job.key, job.scheme, job.data)
     case 'verify-peer':
-      return verify(job.request, web)
+      return fetching(verifyPeerWithStatus(job.request, statusOptions()), web)
+    case 'own-status':
+      return fetching(findOwnStatus(job, now, statusOptions()), web)
     case 'resolve': {
       const found = names.get(job.name) ?? []
       const wanted = found.filter((address) => job.family === undefined || address.includes(':') === (job.family === 6))
@@ -47,9 +50,11 @@ export function performJob(
 }
 
 /** Nothing that was fetched is remembered: each peer is a first one. */
-function verify(request: PeerAuthentication, web: ReadonlyMap<string, Uint8Array>): PeerVerdict {
-  const options = { useCrls: true, useOcsp: true, cache: new StatusCache(), nonce: () => new Uint8Array(32) }
-  const steps = verifyPeerWithStatus(request, options)
+function statusOptions(): StatusOptions {
+  return { useCrls: true, useOcsp: true, cache: new StatusCache(), nonce: () => new Uint8Array(32) }
+}
+
+function fetching<T>(steps: Generator<Fetch, T, Fetched>, web: ReadonlyMap<string, Uint8Array>): T {
   let step = steps.next()
   while (step.done !== true) {
     const { uri } = step.value

@@ -12,6 +12,7 @@ import type { IkeSa } from '../ike-sa.ts'
 import { run, type Script } from '../script.ts'
 import { authenticationFailed, certificateOf, type Proof, type Shown } from './auth.ts'
 import { certificatePayload } from './hash-and-url.ts'
+import { ownStatus, readOcspRequests, receivedResponses } from './ocsp.ts'
 
 /** @throws LocalFailure when there is no key for our identity, or none that the peer can verify */
 export function* proveSignature(
@@ -45,7 +46,7 @@ export function* proveSignature(
     core.log('IKE', 1, `sending ${i === 0 ? 'end entity' : 'issuer'} cert "${certificate.subjectText}"`, sa)
     return certificatePayload(sa, certificate)
   })
-  return { certificates, auth }
+  return { certificates: [...certificates, ...(yield* ownStatus(sa, credential.chain))], auth }
 }
 
 /** What a connection names if it names anything, else what speaks for us. A raw public key is not sent: the peer has it. */
@@ -100,6 +101,7 @@ export function* verifySignature(
       now: core.now,
       ...(round && { revocation: round.revocation }),
       ...(credentials.status && { status: credentials.status }),
+      ocspResponses: receivedResponses(sa, peer.certificates),
       ...(round?.certPolicies.length && {
         policy: { initialPolicies: new Set(round.certPolicies), explicitPolicy: true },
       }),
@@ -138,6 +140,7 @@ export function certificateRequest(sa: IkeSa, rounds: readonly AuthRound[]): CER
 
 /** Takes notice of the peer's CERTREQs. */
 export function readCertificateRequests(sa: IkeSa, requests: readonly CERTREQPayload[]): void {
+  readOcspRequests(sa, requests)
   const ids = requests
     .filter(({ encoding, data }) => encoding === CERT_ENCODING.X_509_CERTIFICATE_SIGNATURE && data.length % 20 === 0)
     .flatMap(({ data }) => Array.from({ length: data.length / 20 }, (_, i) => data.slice(20 * i, 20 * i + 20)))

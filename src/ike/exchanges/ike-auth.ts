@@ -21,6 +21,7 @@ import { formatGateway, type Gateway } from '../../wire/redirect.ts'
 import { shape } from '../../wire/shape.ts'
 import { identification, identityOfPayload, ourIdentity, prove } from '../auth/auth.ts'
 import { announceLookup, lookUpCertificates } from '../auth/hash-and-url.ts'
+import { ocspRequest } from '../auth/ocsp.ts'
 import { provePpk } from '../auth/ppk.ts'
 import {
   announceMultipleAuth,
@@ -89,6 +90,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
 
   using spi = plan && (yield* reserve(sa, plan.config))
   const certreq = connection.sendCertreq ? certificateRequest(sa, connection.remote) : undefined
+  const ocsp = certreq && ocspRequest([connection])
   using ppk = yield* provePpk(sa, () => prove(sa, local[0], wanted))
   const { proof } = ppk
   const first = isFirstContact(sa) ? [notify(NOTIFY.INITIAL_CONTACT)] : []
@@ -98,7 +100,7 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
     { type: 'IDi', ...identification(sa.localId) },
     ...proof.certificates,
     ...first,
-    ...(certreq ? [certreq, ...announceLookup(sa)] : []),
+    ...(certreq ? [certreq, ...(ocsp ? [ocsp] : []), ...announceLookup(sa)] : []),
     ...(wanted ? [{ type: 'IDr' as const, ...identification(wanted) }] : []),
     proof.auth,
     ...ppk.notifies,

@@ -30,6 +30,7 @@ import type { NPayload, Payload } from '../../wire/payloads/index.ts'
 import { formatGateway, type Gateway } from '../../wire/redirect.ts'
 import { ShapeError, shape } from '../../wire/shape.ts'
 import { announceLookup } from '../auth/hash-and-url.ts'
+import { ocspRequest } from '../auth/ocsp.ts'
 import { hasSeveralRounds } from '../auth/rounds.ts'
 import { certificateRequest, readCertificateRequests } from '../auth/signature.ts'
 import { capabilities, learn } from '../capabilities.ts'
@@ -261,7 +262,8 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     { type: 'Nonce', nonce: nr },
     ...capabilities(sa, connection, N),
   ]
-  if (certreq !== undefined) answer.splice(5, 0, certreq, ...announceLookup(sa))
+  const ocsp = ocspRequest(sa.candidates.filter(({ sendCertreq }) => sendCertreq))
+  if (certreq !== undefined) answer.splice(5, 0, certreq, ...(ocsp ? [ocsp] : []), ...announceLookup(sa))
   sa.init = { request: received.bytes, response: new Uint8Array(), ni: Nonce.nonce, nr }
   deriveKeys(sa, selected, shared)
   learn(sa, N)

@@ -77,11 +77,11 @@ export function* checkRevocation(
 ): Generator<Fetch, RevocationVerdict, Fetched> {
   const { certificate, issuers } = question
   const log = [`checking certificate status of "${certificate.subjectText}"`]
-  const ocspUris = unique([...sources.ocspUris(issuers[0]), ...certificate.ocspUris.filter(isRemote)])
+  const ocspUris = ocspUrisOf(question, sources)
   const crlUris = unique([...sources.crlUris(issuers[0]), ...certificate.crlUris.filter(isRemote)])
   const accepted = (): RevocationVerdict => ({ kind: 'accepted', log: [...log, 'certificate status is good'] })
   if (sources.useOcsp) {
-    const status = yield* byOcsp(question, sources, options, ocspUris, log)
+    const status = yield* byOcsp(question, sources, options, log)
     if (status.kind === 'revoked') return revoked(certificate, status, log)
     if (status.kind === 'good') return accepted()
     if (status.kind === 'stale') log.push('ocsp information stale, fallback to crl')
@@ -111,24 +111,28 @@ function revoked(
   return { kind: 'revoked', message: `"${subjectText}": ${line}`, log: [...log, line] }
 }
 
-function* byOcsp(
+/** What an OCSP response says, and the response. */
+export type OcspFinding = CertificateStatus & { readonly response?: OcspResponse }
+
+/** The status of a certificate by OCSP alone. Appends charon's lines to `log`. */
+export function* byOcsp(
   question: StatusQuestion,
-  { responsesFor, ocspSigners: signers }: RevocationSources,
+  sources: RevocationSources,
   options: CheckOptions,
-  uris: readonly string[],
   log: string[],
-): Generator<Fetch, CertificateStatus, Fetched> {
+): Generator<Fetch, OcspFinding, Fetched> {
   const { certificate, issuers } = question
   const [issuer] = issuers
-  for (const known of responsesFor(certificate, issuer)) {
+  const { ocspSigners: signers } = sources
+  for (const known of sources.responsesFor(certificate, issuer)) {
     const story: string[] = []
     const status = ocspStatus(question, known, { signers }, story)
     if (status.kind !== 'good' && status.kind !== 'revoked') continue
     log.push('  using cached ocsp response', ...story)
-    return status
+    return { ...status, response: known }
   }
   let best: CertificateStatus = { kind: 'unknown' }
-  for (const uri of uris.slice(0, MAX_URIS)) {
+  for (const uri of ocspUrisOf(question, sources).slice(0, MAX_URIS)) {
     log.push(`  requesting ocsp status from '${uri}' ...`)
     const nonce = options.nonce()
     const fetched = yield { uri, body: encodeOcspRequest(certIdOf(certificate, issuer), nonce) }
@@ -140,7 +144,7 @@ function* byOcsp(
     const status = ocspStatus(question, response, { signers, nonce }, log)
     if (status.kind === 'good' || status.kind === 'revoked') {
       options.keepResponse(response, certificate, issuer)
-      return status
+      return { ...status, response }
     }
     if (status.kind === 'stale') best = status
   }
@@ -251,6 +255,9 @@ function read<T>(fetched: Fetched, parse: (bytes: Uint8Array) => T): T | Error {
 
 /** A certificate has us read no file of this host; the operator may. */
 const isRemote = (uri: string): boolean => !/^file:/i.test(uri)
+
+const ocspUrisOf = ({ certificate, issuers }: StatusQuestion, sources: RevocationSources): string[] =>
+  unique([...sources.ocspUris(issuers[0]), ...certificate.ocspUris.filter(isRemote)])
 
 const unique = (uris: readonly string[]): string[] => [...new Set(uris)]
 

@@ -2,7 +2,16 @@
 import { type PeerAuthentication, type PeerVerdict, verifyPeer } from '../authenticate.ts'
 import type { Certificate } from '../certificate.ts'
 import { type StatusCache, sameAuthority } from './cache.ts'
-import { checkRevocation, type Fetch, type Fetched, type RevocationSources, type RevocationVerdict } from './check.ts'
+import {
+  byOcsp,
+  type CheckOptions,
+  checkRevocation,
+  type Fetch,
+  type Fetched,
+  type RevocationPolicy,
+  type RevocationSources,
+  type RevocationVerdict,
+} from './check.ts'
 import type { Crl } from './crl.ts'
 import type { OcspResponse } from './ocsp-response.ts'
 import type { StatusQuestion } from './question.ts'
@@ -72,14 +81,45 @@ function statusOf(
   peer: PeerAuthentication,
   options: StatusOptions,
 ): Generator<Fetch, RevocationVerdict, Fetched> {
-  return checkRevocation(question, sourcesOf(peer.status ?? NOTHING_LOADED, options, peer.ocspResponses ?? []), {
-    policy: peer.revocation ?? 'relaxed',
-    nonce: options.nonce,
+  const sources = sourcesOf(peer.status ?? NOTHING_LOADED, options, peer.ocspResponses ?? [])
+  return checkRevocation(question, sources, checkOptions(peer.revocation ?? 'relaxed', options))
+}
+
+/** A certificate of ours, and the CAs above it. */
+export interface OwnStatusRequest {
+  readonly certificate: Certificate
+  readonly issuers: readonly [Certificate, ...Certificate[]]
+  readonly status?: LoadedStatus
+}
+
+/** The DER of an OCSP response that says that our certificate is good, if there is one, and charon's lines. */
+export interface OwnStatus {
+  readonly response?: Uint8Array
+  readonly log: readonly string[]
+}
+
+/** Finds an OCSP response about a certificate of ours, for a peer that asks for it (RFC 4806). */
+export function* findOwnStatus(
+  { certificate, issuers, status }: OwnStatusRequest,
+  now: number,
+  options: StatusOptions,
+): Generator<Fetch, OwnStatus, Fetched> {
+  const log = [`checking OCSP status of "${certificate.subjectText}"`]
+  const sources = sourcesOf(status ?? NOTHING_LOADED, options, [])
+  const found = yield* byOcsp({ certificate, issuers, others: [], now }, sources, checkOptions('relaxed', options), log)
+  if (found.kind !== 'good' || found.response === undefined) return { log }
+  return { response: found.response.der, log: [...log, 'certificate status is good'] }
+}
+
+function checkOptions(policy: RevocationPolicy, { cache, nonce, onCrl }: StatusOptions): CheckOptions {
+  return {
+    policy,
+    nonce,
     keepCrl: (crl) => {
-      if (options.cache.addCrl(crl)) options.onCrl?.(crl)
+      if (cache.addCrl(crl)) onCrl?.(crl)
     },
-    keepResponse: (response, certificate, issuer) => options.cache.addResponse(response, certificate, issuer),
-  })
+    keepResponse: (response, certificate, issuer) => cache.addResponse(response, certificate, issuer),
+  }
 }
 
 /** All that is known, in the form that a check wants. `received` are OCSP responses that the peer has sent (RFC 4806). */
