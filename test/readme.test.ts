@@ -23,7 +23,7 @@ test('the example of the README', () => {
   )
   const office = reading.requests.at(-1)?.message[0]
   assert.ok(office?.kind === 'section')
-  const { connection, notes, withoutEffect } = loadConnection(office.name, office.items)
-  assert.deepEqual([...notes, ...withoutEffect], [])
+  const { connection, notes } = loadConnection(office.name, office.items)
+  assert.deepEqual(notes, [])
   assert.equal(connection.children[0]?.name, 'net')
 })

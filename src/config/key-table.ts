@@ -15,8 +15,6 @@ export type Support =
   | 'IKEv1'
   /** Refused where the round is to use EAP, which there is none of; of no meaning elsewhere. */
   | 'EAP'
-  /** Accepted and kept; what it asks for is not done yet. */
-  | 'kept'
   /** Only the value that asks for nothing is accepted. */
   | 'refused'
 
@@ -72,7 +70,6 @@ export function textOf(bytes: Uint8Array): string {
 /**
  * Reads the values and lists of one level in order and hands its sections on. The first fault ends it, with charon's
  * words; what was wrong in detail is the error's `cause`. `what` is what these words call that which is thrown away.
- * @returns the names of the keys that ask for something that is not done yet
  */
 export function readKeys<Draft>(
   tree: Tree,
@@ -80,13 +77,11 @@ export function readKeys<Draft>(
   draft: Draft,
   section: (name: string, items: Tree) => void,
   what = 'config',
-): readonly string[] {
-  const withoutEffect: string[] = []
+): void {
   for (const item of tree) {
     if (item.kind === 'section') section(item.name, item.items)
-    else if (readItem(item, table, draft, what)) withoutEffect.push(item.name)
+    else readItem(item, table, draft, what)
   }
-  return withoutEffect
 }
 
 function readItem<Draft>(
@@ -94,7 +89,7 @@ function readItem<Draft>(
   table: KeyTable<Draft>,
   draft: Draft,
   what: string,
-): boolean {
+): void {
   const row = Object.hasOwn(table, item.name) ? table[item.name] : undefined
   if (row === undefined || row.kind !== item.kind) {
     throw new ConfigError(`unknown option: ${item.name}, ${what} discarded`, undefined, hintFor(item, row?.kind))
@@ -107,13 +102,6 @@ function readItem<Draft>(
       throw new ConfigError(`invalid value for: ${item.name}, ${what} discarded`, undefined, error)
     }
   }
-  return row.support === 'kept' && !asksForNothing(item, row.default)
-}
-
-function asksForNothing(item: TreeItem, byDefault: string): boolean {
-  if (item.kind !== 'value') return item.kind === 'list' && item.values.length === 0
-  const text = (printable(item.value) ?? '').toLowerCase()
-  return text === byDefault || ['', '0', '0s', 'no', 'none', 'clear'].includes(text)
 }
 
 function hintFor(item: TreeItem, wanted: 'value' | 'list' | undefined): ConfigError | undefined {

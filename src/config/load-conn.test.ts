@@ -274,20 +274,6 @@ test('what is odd but accepted is noted', () => {
   assert.deepEqual(notes('local { auth = eap-foo }'), ['unknown or invalid EAP method: foo'])
 })
 
-test('what is asked for and not done yet is named, what asks for nothing is not', () => {
-  const text = `pools = p
-    dscp = 101110
-    childless = allow
-    ppk_required = no
-    remote { revocation = strict }
-    local { aaa_id = radius.lab.org }
-    ocsp = both
-    children { net { updown = x
-      dpd_action = clear
-      close_action = trap } }`
-  assert.deepEqual(loadConnection('x', tree(text), files).withoutEffect, ['ocsp'])
-})
-
 test('what is unique to Child SAs is refused where there are none', () => {
   const shunt = (mode: string): string => errmsg(tree(`children { y { mode = ${mode}\n mark_in = %unique } }`))
   assert.match(shunt('pass'), /%unique is for CHILD_SAs, mode = pass has none/)

@@ -28,8 +28,6 @@ export interface LoadedConnection {
   readonly connection: Connection
   /** What is accepted although it is hardly meant, for the log. */
   readonly notes: readonly string[]
-  /** Keys that ask for something that is not done yet, as `children.net.updown`. Operators must see them. */
-  readonly withoutEffect: readonly string[]
 }
 
 /**
@@ -47,14 +45,12 @@ export function loadConnection(
   const notes: string[] = []
   const rounds = { local: [] as RoundDraft[], remote: [] as RoundDraft[] }
   const children: ChildConfig[] = []
-  const withoutEffect: string[] = []
-  const below = (path: string, keys: readonly string[]) => withoutEffect.push(...keys.map((key) => `${path}.${key}`))
-  const own = readKeys(tree, connectionKeys, draft, (section, inner) => {
+  readKeys(tree, connectionKeys, draft, (section, inner) => {
     const lower = section.toLowerCase()
     const side = lower.startsWith('local') ? 'local' : lower.startsWith('remote') ? 'remote' : undefined
     if (side !== undefined) {
       const round = newRoundDraft()
-      below(section, readRound(inner, round, files))
+      readRound(inner, round, files)
       requireEap(round)
       notes.push(...(round.auth?.notes ?? []))
       rounds[side].push(round)
@@ -63,10 +59,7 @@ export function loadConnection(
       for (const item of inner) {
         if (item.kind !== 'section') continue
         const child = newChildDraft()
-        below(
-          `children.${item.name}`,
-          readKeys(item.items, childKeys, child, () => undefined),
-        )
+        readKeys(item.items, childKeys, child, () => undefined)
         requireSimpleLabel(child, files)
         children.push(childConfig(item.name, child))
       }
@@ -106,11 +99,11 @@ export function loadConnection(
     remote: authRounds('remote', rounds.remote, notes),
     children,
   }
-  return { connection, notes, withoutEffect: [...own, ...withoutEffect] }
+  return { connection, notes }
 }
 
-function readRound(tree: Tree, draft: RoundDraft, files: ConfigFiles): readonly string[] {
-  return readKeys(tree, roundKeys, draft, (section, inner) => {
+function readRound(tree: Tree, draft: RoundDraft, files: ConfigFiles): void {
+  readKeys(tree, roundKeys, draft, (section, inner) => {
     const lower = section.toLowerCase()
     const target = lower.startsWith('cert')
       ? draft.certificates

@@ -30,7 +30,6 @@ interface TableRow {
 const words: Readonly<Record<Support, string>> = {
   yes: 'yes',
   own: 'yes; charon has no such key',
-  kept: '**no effect yet**',
   refused: 'refused',
   IKEv1: 'no effect with IKEv2, as in charon',
   EAP: 'refused with `auth = eap…`: no EAP here; no effect without, as in charon',

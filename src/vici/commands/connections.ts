@@ -13,12 +13,8 @@ export const loadConn: Handler = async ({ message, broken }, context) => {
   for (const item of message) {
     if (item.kind !== 'section') continue
     try {
-      const { connection, notes, withoutEffect } = loadConnection(item.name, item.items, context.files, daemon.portIke)
+      const { connection, notes } = loadConnection(item.name, item.items, context.files, daemon.portIke)
       for (const note of notes) daemon.log(configLog(note))
-      if (withoutEffect.length > 0) {
-        const message = `connection '${item.name}': without effect yet: ${withoutEffect.join(', ')}`
-        daemon.log({ ...configLog(message), severity: 'warn' })
-      }
       const before = daemon.credentials.credentials()
       daemon.credentials.addFromConnection(connection, parseCertificate)
       if (daemon.credentials.credentials() !== before) await pushCredentials(context)
