@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { CertificateStatus } from './certificate-status.ts'
-import type { RevocationSettings } from './config/strongswan.ts'
+import type { RevocationSettings } from './config/revocation-options.ts'
 import type { PeerAuthentication } from './pki/authenticate.ts'
 import { type Certificate, parseCertificate } from './pki/certificate.ts'
 import { parseIdentity } from './pki/identity.ts'
@@ -200,4 +200,53 @@ test('without a cache each peer has us ask again', async () => {
     },
     { cache: false },
   )
+})
+
+for (const [option, asks] of [
+  ['useCrls', { crlUris: true }],
+  ['useOcsp', { ocspUris: true }],
+] as const) {
+  test(`${option} = no: nothing is asked`, async () => {
+    await lab(
+      (_, response) => void response.writeHead(404).end(),
+      async ({ status, url, requests }) => {
+        await status.verifyPeer(peer({ [Object.keys(asks)[0] ?? '']: [url] }))
+        assert.deepEqual(requests, [])
+      },
+      { [option]: false },
+    )
+  })
+}
+
+test('a server that does not answer is waited for so long and no longer', async () => {
+  await lab(
+    () => undefined,
+    async ({ status, url }) => {
+      const verdict = await status.verifyPeer(peer({ crlUris: [url] }))
+      assert.ok(!verdict.ok)
+    },
+    { timeoutSeconds: 0.05 },
+  )
+})
+
+test('ocsp_nonce_len: octets of the nonce', async () => {
+  const lengths: number[] = []
+  for (const ocspNonceLength of [1, 32]) {
+    await lab(
+      (request, response) => {
+        let octets = 0
+        request.on('data', (chunk: Uint8Array) => {
+          octets += chunk.length
+        })
+        request.on('end', () => {
+          lengths.push(octets)
+          response.writeHead(404).end()
+        })
+      },
+      async ({ status, url }) => void (await status.verifyPeer(peer({ ocspUris: [url] }))),
+      { ocspNonceLength },
+    )
+  }
+  // The lengths around it may take octets more.
+  assert.ok((lengths[1] ?? 0) - (lengths[0] ?? 0) >= 31, String(lengths))
 })

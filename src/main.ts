@@ -23,13 +23,16 @@ import { JournalingEngine } from './journal/journal.ts'
 import { openKernel } from './kernel/performer.ts'
 import { openLog } from './log/logger.ts'
 import { Loop } from './loop.ts'
+
 import { openIkeSockets } from './net/ike-sockets.ts'
 import { Resolver } from './net/resolver.ts'
 import { keepWatchdogQuiet, notifySystemd } from './net/systemd.ts'
+import { networkOptions } from './network.ts'
 import { runScripts } from './scripts/daemon-scripts.ts'
 import { UpdownScripts } from './scripts/updown.ts'
 import type { Daemon } from './vici/daemon.ts'
 import { loadAll } from './vici/load-all.ts'
+import { ownerOf } from './vici/owner.ts'
 import { listenVici } from './vici/server.ts'
 import { surfaceVersion, ownVersion as version } from './vici/versions.ts'
 
@@ -79,17 +82,26 @@ async function start(journal: string | undefined): Promise<void> {
   for (const warning of settings.warnings) early('LIB', warning, 'warn')
   selfTest()
 
-  const kernel = openKernel({ routingTable: settings.core.routingTable })
+  const { host } = settings
+  const network = networkOptions(host, settings.core.routingTable)
+  const kernel = openKernel(network)
   const sockets = openIkeSockets({
     portIke: settings.core.portIke,
     portNatT: settings.core.portNatT,
+    ipv4: host.ipv4,
+    ipv6: host.ipv6,
+    setSource: host.setSource,
+    ...(host.socketMark && { mark: host.socketMark.value }),
+    allows: (ifindex) => network.interfaces.allowsIndex(ifindex),
     onDatagram: (datagram) => loop.input({ kind: 'datagram', ...datagram }),
     onError: (problem) => early('NET', problem, 'warn'),
   })
   for (const problem of sockets.problems) early('NET', problem, 'warn')
 
   const resolver = new Resolver({
-    ...settings.resolver,
+    file: host.resolvFile,
+    resolvconf: host.resolvconf,
+    resolvconfInterface: host.resolvconfInterface,
     log: (message, failed) => early('IKE', message, failed ? 'error' : undefined),
   })
 
@@ -138,7 +150,7 @@ async function start(journal: string | undefined): Promise<void> {
       release: release(),
       machine: process.arch === 'x64' ? 'x86_64' : process.arch === 'arm64' ? 'aarch64' : process.arch,
       startedMs,
-      threads: settings.threads,
+      threads: host.threads,
     },
     portIke: sockets.portIke,
     counters: engine.counters,
@@ -150,7 +162,12 @@ async function start(journal: string | undefined): Promise<void> {
     reload,
     now: () => Date.now(),
   }
-  const vici = await listenVici({ uri: settings.viciUri, daemon, files })
+  const vici = await listenVici({
+    uri: host.viciUri,
+    daemon,
+    files,
+    owner: ownerOf(host.user, host.group, files),
+  })
   await loadAll(readSwanctl(swanctlDirectory(process.env), files), vici.context)
   early('DMN', 'sallyportd is running')
   log.flush()

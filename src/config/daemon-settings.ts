@@ -13,6 +13,8 @@ export interface CoreSettings {
   readonly retransmitJitter: number
   /** Seconds; 0 is no limit. */
   readonly retransmitLimitSeconds: number
+  /** After how long a name that cannot be resolved is asked for again; 0 is never. */
+  readonly retryInitiateSeconds: number
   readonly halfOpenTimeoutSeconds: number
   readonly cookieThreshold: number
   readonly cookieThresholdIp: number
@@ -25,6 +27,8 @@ export interface CoreSettings {
   readonly initiatorOnly: boolean
   /** Reauthentication: the new IKE SA is made before the old one is deleted. */
   readonly makeBeforeBreak: boolean
+  /** How long a replaced Child SA goes on receiving; 0: until it expires. */
+  readonly deleteRekeyedDelaySeconds: number
   /** How many requests of a peer are taken at once (RFC 7296 §2.3), 1 to 32; charon takes 1. */
   readonly windowSize: number
   /** Let a cluster synchronize message IDs and replay counters (RFC 6311); charon does not. */
@@ -33,15 +37,33 @@ export interface CoreSettings {
   readonly sendInvalidIkeSpi: boolean
   /** Octets of a whole IP datagram; 0 is the family's default. */
   readonly fragmentSize: number
+  /** For one family, in place of `fragmentSize`. */
+  readonly fragmentSizeV4: number | undefined
+  readonly fragmentSizeV6: number | undefined
   readonly maxPacket: number
   readonly preferConfiguredProposals: boolean
   readonly reuseIkeSa: boolean
   readonly replayWindow: number
   readonly spiMin: number
   readonly spiMax: number
+  /** IKE SPIs of ours have the bits of `spiLabel` where `spiMask` has ones. */
+  readonly spiMask: bigint
+  readonly spiLabel: bigint
   readonly reqidBase: number
   readonly keepAliveSeconds: number
+  /** A keepalive that is later than this is a liveness check in its place: the host was suspended. 0 is never. */
+  readonly keepAliveDpdMarginSeconds: number
+  /** After a change of the network ask the peer also when the path looks as good as before. */
+  readonly checkCurrentPath: boolean
+  /** Move to the path that the kernel would choose now, also when the one in use still is one. */
+  readonly preferBestPath: boolean
+  /** Say who we are by strongSwan's Vendor ID, as charon does: peers then take private algorithms. */
+  readonly sendVendorId: boolean
+  /** Say that we can do what Cisco calls FlexVPN: it then does not narrow our selector to the virtual IP. */
+  readonly ciscoFlexvpn: boolean
   readonly signatureAuthentication: boolean
+  /** What `auth` says of signatures in certificates is said of AUTH as well. */
+  readonly signatureConstraints: boolean
   readonly rsaPss: boolean
   /** Several authentication rounds in one IKE_AUTH (RFC 4739). */
   readonly multipleAuthentication: boolean
@@ -60,13 +82,14 @@ export interface CoreSettings {
   readonly installVirtualIpOn: string | undefined
   /** For every client that gets an address, beside those of its pools. */
   readonly attributes: readonly PoolAttribute[]
+  /** Name servers of a gateway go to the updown script, and not to the host. */
+  readonly updownDnsHandler: boolean
   readonly rejectTrustedEndEntity: boolean
   readonly rdnMatching: 'strict' | 'reordered' | 'relaxed'
   readonly closeIkeOnChildFailure: boolean
   /** The last child that `inactivity` closes takes the IKE SA with it. */
   readonly inactivityCloseIke: boolean
   readonly ignoreAcquireTs: boolean
-  readonly acceptPrivateAlgs: boolean
 }
 
 export const defaultCoreSettings: CoreSettings = {
@@ -77,6 +100,7 @@ export const defaultCoreSettings: CoreSettings = {
   retransmitTries: 5,
   retransmitJitter: 0,
   retransmitLimitSeconds: 0,
+  retryInitiateSeconds: 0,
   halfOpenTimeoutSeconds: 30,
   cookieThreshold: 30,
   cookieThresholdIp: 3,
@@ -87,19 +111,30 @@ export const defaultCoreSettings: CoreSettings = {
   childSaLimit: 4096,
   initiatorOnly: false,
   makeBeforeBreak: true,
+  deleteRekeyedDelaySeconds: 5,
   windowSize: 1,
   messageIdSync: false,
   sendInvalidIkeSpi: true,
   fragmentSize: 1280,
+  fragmentSizeV4: undefined,
+  fragmentSizeV6: undefined,
   maxPacket: 10000,
   preferConfiguredProposals: true,
   reuseIkeSa: true,
   replayWindow: 32,
   spiMin: 0xc0000000,
   spiMax: 0xcfffffff,
+  spiMask: 0n,
+  spiLabel: 0n,
   reqidBase: 1,
   keepAliveSeconds: 20,
+  keepAliveDpdMarginSeconds: 0,
+  checkCurrentPath: false,
+  preferBestPath: false,
+  sendVendorId: false,
+  ciscoFlexvpn: false,
   signatureAuthentication: true,
+  signatureConstraints: true,
   rsaPss: false,
   multipleAuthentication: true,
   hashAndUrl: false,
@@ -112,10 +147,10 @@ export const defaultCoreSettings: CoreSettings = {
   installVirtualIp: true,
   installVirtualIpOn: undefined,
   attributes: [],
+  updownDnsHandler: false,
   rejectTrustedEndEntity: false,
   rdnMatching: 'strict',
   closeIkeOnChildFailure: false,
   inactivityCloseIke: false,
   ignoreAcquireTs: false,
-  acceptPrivateAlgs: false,
 }

@@ -31,6 +31,8 @@ export interface SyslogSettings {
   readonly levels: LogLevels
   readonly ikeName: boolean
   readonly logLevel: boolean
+  /** Level 0 has this priority of syslog, each higher level the next one; -1: all are LOG_INFO. */
+  readonly mapLevel: number
   readonly identifier?: string
 }
 
@@ -68,17 +70,44 @@ export const logGroups: readonly LogGroup[] = [
 
 export const defaultLogSettings: LogSettings = { loggers: [{ kind: 'journal', levels: { default: 1, groups: {} } }] }
 
-/** Without a journal section there is a journal at level 1, as in charon-systemd. */
-export function readLogSettings(
-  filelogs: readonly ConfSection[],
-  syslogs: readonly ConfSection[],
-  journal: ConfSection | undefined,
-): { readonly settings: LogSettings; readonly warnings: readonly string[] } {
+/** The keys of logger sections that are no groups, with their defaults. */
+export const filelogKeys: Readonly<Record<string, string>> = {
+  path: '<name>',
+  append: 'yes',
+  flush_line: 'no',
+  ike_name: 'no',
+  log_level: 'no',
+  json: 'no',
+  time_format: '',
+  time_precision: '',
+}
+export const syslogKeys: Readonly<Record<string, string>> = { ike_name: 'no', log_level: 'no', map_level: '-1' }
+
+/** Whether a logger reads this option. */
+export function isLoggerOption(path: string): boolean {
+  const [kind = '', ...rest] = path.split('.')
+  const key = rest.at(-1) ?? ''
+  const level = key === 'default' || logGroups.includes(key.toUpperCase() as LogGroup)
+  if (kind === 'journal') return rest.length === 1 && level
+  if (path === 'syslog.identifier') return true
+  if (rest.length !== 2) return false
+  if (kind === 'filelog') return level || Object.hasOwn(filelogKeys, key)
+  return kind === 'syslog' && (level || Object.hasOwn(syslogKeys, key) || key === 'identifier')
+}
+
+/** The loggers of strongswan.conf. Without a journal section there is a journal at level 1, as in charon-systemd. */
+export function readLogSettings(options: ConfSection): {
+  readonly settings: LogSettings
+  readonly warnings: readonly string[]
+} {
   const warnings: string[] = []
+  const inside = (name: string) => [...(options.sections.get(name)?.sections.values() ?? [])]
+  const syslogs = options.sections.get('syslog')
+  const identifier = syslogs && text(syslogs, 'identifier')
   const loggers: LogSettings['loggers'] = [
-    { kind: 'journal', levels: levels(journal, warnings) },
-    ...filelogs.map((conf) => filelog(conf, warnings)),
-    ...syslogs.flatMap((conf) => syslog(conf, warnings)),
+    { kind: 'journal', levels: levels(options.sections.get('journal'), warnings) },
+    ...inside('filelog').map((conf) => filelog(conf, warnings)),
+    ...inside('syslog').flatMap((conf) => syslog(conf, identifier, warnings)),
   ]
   return { settings: { loggers }, warnings }
 }
@@ -86,6 +115,8 @@ export function readLogSettings(
 function filelog(conf: ConfSection, warnings: string[]): FileLogSettings {
   const timeFormat = text(conf, 'time_format')
   const precision = text(conf, 'time_precision')
+  if (precision !== undefined && precision !== 'ms' && precision !== 'us' && precision !== '')
+    warnings.push(`${formatPlace(conf.place)}: time_precision is ms or us, not '${precision}'`)
   return {
     kind: 'filelog',
     path: text(conf, 'path') ?? conf.name,
@@ -100,12 +131,12 @@ function filelog(conf: ConfSection, warnings: string[]): FileLogSettings {
   }
 }
 
-function syslog(conf: ConfSection, warnings: string[]): SyslogSettings[] {
+function syslog(conf: ConfSection, byDefault: string | undefined, warnings: string[]): SyslogSettings[] {
   if (conf.name !== 'daemon' && conf.name !== 'auth') {
     warnings.push(`${formatPlace(conf.place)}: there is no syslog facility '${conf.name}'; use daemon or auth`)
     return []
   }
-  const identifier = text(conf, 'identifier')
+  const identifier = text(conf, 'identifier') ?? byDefault
   return [
     {
       kind: 'syslog',
@@ -113,9 +144,19 @@ function syslog(conf: ConfSection, warnings: string[]): SyslogSettings[] {
       levels: levels(conf, warnings),
       ikeName: bool(conf, 'ike_name', false, warnings),
       logLevel: bool(conf, 'log_level', false, warnings),
+      mapLevel: priorityOffset(conf, warnings),
       ...(identifier !== undefined && { identifier }),
     },
   ]
+}
+
+function priorityOffset(conf: ConfSection, warnings: string[]): number {
+  const found = conf.values.get('map_level')
+  if (found === undefined) return -1
+  const parsed = Number(confText(found))
+  if (Number.isInteger(parsed) && parsed >= -1 && parsed <= 7) return parsed
+  warnings.push(`${formatPlace(found.place)}: map_level is a number from -1 to 7, not '${confText(found)}'`)
+  return -1
 }
 
 function levels(conf: ConfSection | undefined, warnings: string[]): LogLevels {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { ConfigError } from './config-error.ts'
+import { coreOptions } from './core-options.ts'
 import { defaultCoreSettings } from './daemon-settings.ts'
 import { memoryFiles } from './files.ts'
+import { defaultHostSettings, hostOptions } from './host-options.ts'
 import { readDaemonSettings, strongswanConfPath } from './strongswan.ts'
 
 const read = (text: string) => readDaemonSettings('/etc/strongswan.conf', memoryFiles({ '/etc/strongswan.conf': text }))
@@ -10,7 +12,7 @@ const read = (text: string) => readDaemonSettings('/etc/strongswan.conf', memory
 test('no file and an empty file are the defaults', () => {
   for (const settings of [readDaemonSettings('/none', memoryFiles({})), read('')]) {
     assert.deepEqual(settings.core, defaultCoreSettings)
-    assert.equal(settings.viciUri, 'unix:///var/run/charon.vici')
+    assert.equal(settings.host.viciUri, 'unix:///var/run/charon.vici')
     assert.deepEqual(settings.log.loggers, [{ kind: 'journal', levels: { default: 1, groups: {} } }])
     assert.deepEqual(settings.warnings, [])
   }
@@ -40,6 +42,58 @@ test('options of the core, charon-systemd before charon', () => {
   )
 })
 
+test('the defaults in the tables are those of the settings', () => {
+  const lines = [...Object.entries(coreOptions), ...Object.entries(hostOptions)]
+    .filter(([, option]) => option.default !== '' && !option.default.startsWith('charon.'))
+    .map(([name, option]) => `${name} = "${option.default}"`)
+  assert.ok(lines.length > 60)
+  // A dot in a name is a section.
+  const text = lines.map((line) => {
+    const parts = (line.split(' = ')[0] ?? '').split('.')
+    const last = parts.pop() ?? ''
+    return `${parts.map((part) => `${part} {`).join(' ')} ${last} = ${line.split(' = ')[1]}\n${'}'.repeat(parts.length)}`
+  })
+  const { core, host, warnings } = read(`charon { ${text.join('\n')}\n }`)
+  assert.deepEqual(warnings, [])
+  assert.deepEqual(core, defaultCoreSettings)
+  assert.deepEqual(host, defaultHostSettings)
+})
+
+test('charon-systemd, then charon, then libstrongswan, part by part', () => {
+  const { core, log, warnings } = read(`
+    libstrongswan { port = 1
+      reqid_base = 7
+      filelog { c { } } }
+    charon { port = 2
+      port_nat_t = 3
+      filelog { a { default = 2
+          ike = 3 }
+        b { } } }
+    charon-systemd { port = 4
+      filelog { a { default = 0 } } }`)
+  assert.deepEqual([core.portIke, core.portNatT, core.reqidBase, warnings], [4, 3, 7, []])
+  const files = log.loggers.flatMap((one) => (one.kind === 'filelog' ? [[one.path, one.levels]] : []))
+  assert.deepEqual(files, [
+    ['a', { default: 0, groups: { IKE: 3 } }],
+    ['b', { default: 1, groups: {} }],
+    ['c', { default: 1, groups: {} }],
+  ])
+})
+
+test('what charon has and we have not is said with its reason, unless there is nothing to do', () => {
+  const { warnings } = read(`charon { load_modular = yes
+    cisco_unity = yes
+    cert_cache = no
+    send_delay = 5
+    filelog { a { nosuch = 1 } }
+    plugins { kernel-netlink { load = yes
+        buflen = 8192 } } }`)
+  assert.deepEqual(warnings, [
+    'options of strongswan.conf without effect: send_delay (/etc/strongswan.conf:4:5: for tests of charon), ' +
+      'filelog.a.nosuch (/etc/strongswan.conf:5:19)',
+  ])
+})
+
 test('a value that is none is warned of with its place, and the default stays', () => {
   const { core, warnings } = read('charon {\n port = many\n dos_protection = perhaps\n port_nat_t = 70000\n}')
   assert.deepEqual([core.portIke, core.dosProtection, core.portNatT], [500, true, 4500])
@@ -52,7 +106,7 @@ test('the block threshold stays above the one for cookies', () => {
 })
 
 test('what clients get beside an address, and where name servers go', () => {
-  const { core, resolver, warnings } = read(`charon {
+  const { core, host, warnings } = read(`charon {
     dns1 = 10.2.0.53
     nbns2 = 10.2.0.54
     install_virtual_ip = no
@@ -71,11 +125,10 @@ test('what clients get beside an address, and where name servers go', () => {
     { name: 'split_include', values: ['10.3.0.0/16'] },
   ])
   assert.deepEqual([core.installVirtualIp, core.installVirtualIpOn], [false, 'dummy0'])
-  assert.deepEqual(resolver, {
-    file: '/run/resolv.conf',
-    resolvconf: '/usr/sbin/resolvconf',
-    resolvconfInterface: 'ipsec0',
-  })
+  assert.deepEqual(
+    [host.resolvFile, host.resolvconf, host.resolvconfInterface],
+    ['/run/resolv.conf', '/usr/sbin/resolvconf', 'ipsec0'],
+  )
   assert.equal(warnings.length, 1)
   assert.match(warnings[0] ?? '', /plugins\.attr\.netmask: invalid attribute value for netmask; its default is used$/)
 })
@@ -89,7 +142,10 @@ test('unknown options are listed once', () => {
       vici { socket = unix:///run/x }
       openssl { load = yes } }
     filelog { stderr { default = 2 } } }`)
-  assert.deepEqual(warnings, ['options of strongswan.conf without effect: nosuch, plugins.eap-radius.server'])
+  assert.deepEqual(warnings, [
+    'options of strongswan.conf without effect: nosuch (/etc/strongswan.conf:3:5), ' +
+      'plugins.eap-radius.server (/etc/strongswan.conf:4:28: no EAP)',
+  ])
 })
 
 test('the status of certificates', () => {
@@ -110,7 +166,7 @@ test('the status of certificates', () => {
 })
 
 test('loggers', () => {
-  const { log, viciUri } = read(`charon {
+  const { log, host } = read(`charon {
     plugins { vici { socket = "tcp://[::1]:4502" } }
     filelog {
       charon { path = /var/log/charon.log
@@ -128,7 +184,7 @@ test('loggers', () => {
         identifier = vpn }
       nosuch { } }
     journal { default = 0 } }`)
-  assert.equal(viciUri, 'tcp://[::1]:4502')
+  assert.equal(host.viciUri, 'tcp://[::1]:4502')
   assert.deepEqual(log.loggers, [
     { kind: 'journal', levels: { default: 0, groups: {} } },
     {
@@ -159,6 +215,7 @@ test('loggers', () => {
       levels: { default: 0, groups: {} },
       ikeName: false,
       logLevel: false,
+      mapLevel: -1,
       identifier: 'vpn',
     },
   ])

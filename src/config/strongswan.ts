@@ -1,61 +1,38 @@
 /**
- * strongswan.conf: the settings of the daemon. Every option is looked up as `charon-systemd.x` first, then `charon.x`.
+ * strongswan.conf: the settings of the daemon. Every option is looked up as `charon-systemd.x` first, then `charon.x`, then
+ * `libstrongswan.x`.
  */
 
-import { parseGateway } from '../wire/redirect.ts'
+import { whyAbsent } from './absent-options.ts'
 import { ConfigError, formatPlace } from './config-error.ts'
+import { coreOptions } from './core-options.ts'
 import { type CoreSettings, defaultCoreSettings } from './daemon-settings.ts'
 import type { ConfigFiles } from './files.ts'
 import { type Conf, type ConfSection, type ConfValue, confText, readConf } from './grammar.ts'
-import { type LogSettings, readLogSettings } from './log-settings.ts'
+import { defaultHostSettings, type HostSettings, hostOptions } from './host-options.ts'
+import { isLoggerOption, type LogSettings, readLogSettings } from './log-settings.ts'
+import type { Draft, OptionTable } from './option-table.ts'
 import { poolAttribute } from './pools.ts'
-import { parseBool, parseNumberPrefix } from './values.ts'
+import { defaultRevocationSettings, type RevocationSettings, revocationOptions } from './revocation-options.ts'
 
 export interface DaemonSettings {
   readonly core: CoreSettings
-  /** `unix:///path`, `tcp://host:port` or `systemd://name`. */
-  readonly viciUri: string
+  readonly host: HostSettings
   readonly log: LogSettings
-  readonly resolver: ResolverSettings
   readonly revocation: RevocationSettings
   /** Commands for the shell after start and before stop, by name, in order. */
   readonly startScripts: readonly Script[]
   readonly stopScripts: readonly Script[]
-  /** `charon.threads`, only reported by `stats`. */
-  readonly threads: number
   /** The file that was read, if there is one. */
   readonly path: string
   /** For the log: options that Sallyport does not have, values that were not usable. */
   readonly warnings: readonly string[]
 }
 
-/** Where the host keeps its name servers. */
-export interface ResolverSettings {
-  readonly file: string
-  readonly resolvconf: string
-  /** The name under which resolvconf keeps ours. */
-  readonly resolvconfInterface: string
-}
-
-/** How the status of certificates is found out. */
-export interface RevocationSettings {
-  readonly useCrls: boolean
-  readonly useOcsp: boolean
-  readonly timeoutSeconds: number
-  /** What was fetched is remembered. */
-  readonly cache: boolean
-  /** CRLs that were fetched are written to x509crl. */
-  readonly writeCrls: boolean
-  /** Octets, 1 to 32. */
-  readonly ocspNonceLength: number
-}
-
 export interface Script {
   readonly name: string
   readonly command: string
 }
-
-export const defaultViciUri: string = 'unix:///var/run/charon.vici'
 
 /** `$STRONGSWAN_CONF`, else /etc/strongswan.conf. */
 export function strongswanConfPath(env: Readonly<Record<string, string | undefined>>): string {
@@ -72,250 +49,117 @@ export function readDaemonSettings(path: string, files: ConfigFiles): DaemonSett
 }
 
 function daemonSettings(conf: Conf | undefined, path: string): DaemonSettings {
-  const options = new Options(conf)
-  const core: { -readonly [K in keyof CoreSettings]: CoreSettings[K] } = { ...defaultCoreSettings }
-  for (const [name, read] of Object.entries(coreOptions)) {
-    const found = options.find(name)
-    if (found !== undefined) options.attempt(name, found, () => read(core, confText(found).trim()))
-  }
+  const warnings: string[] = []
+  const options = merged(conf, warnings)
+  const core: Draft<CoreSettings> = { ...defaultCoreSettings }
+  readOptions(options, coreOptions, core, warnings)
+  core.attributes = [...core.attributes, ...pluginAttributes(options, warnings)]
   if (core.cookieThresholdIp >= core.blockThreshold) {
-    options.warnings.push(`block_threshold is raised to ${core.cookieThresholdIp + 1}, above cookie_threshold_ip`)
+    warnings.push(`block_threshold is raised to ${core.cookieThresholdIp + 1}, above cookie_threshold_ip`)
     core.blockThreshold = core.cookieThresholdIp + 1
   }
-  const viciUri = options.text('plugins.vici.socket') ?? defaultViciUri
-  const threads = options.find('threads')
-  const log = readLogSettings(options.sections('filelog'), options.sections('syslog'), options.section('journal'))
-  options.warnings.push(...log.warnings)
-  const scripts = (name: string) => options.values(name).map(([key, item]) => ({ name: key, command: confText(item) }))
+  const host: Draft<HostSettings> = { ...defaultHostSettings }
+  readOptions(options, hostOptions, host, warnings)
+  const revocation: Draft<RevocationSettings> = { ...defaultRevocationSettings }
+  readOptions(options, revocationOptions, revocation, warnings)
+  const log = readLogSettings(options)
+  const scripts = (name: string) =>
+    [...(options.sections.get(name)?.values ?? [])].map(([key, item]) => ({ name: key, command: confText(item) }))
   return {
     core,
-    viciUri,
+    host,
     log: log.settings,
-    resolver: {
-      file: options.text('plugins.resolve.file') ?? '/etc/resolv.conf',
-      resolvconf: options.text('plugins.resolve.resolvconf.path') ?? '/sbin/resolvconf',
-      resolvconfInterface: options.text('plugins.resolve.resolvconf.iface') ?? 'lo.ipsec',
-    },
-    revocation: readRevocationSettings(options),
+    revocation,
     startScripts: scripts('start-scripts'),
     stopScripts: scripts('stop-scripts'),
-    threads: threads === undefined ? 16 : (options.attempt('threads', threads, () => number(confText(threads))) ?? 16),
     path,
-    warnings: [...(conf?.warnings ?? []), ...options.warnings, ...options.unknown()],
+    warnings: [...(conf?.warnings ?? []), ...warnings, ...log.warnings, ...withoutEffect(options)],
   }
 }
 
-function readRevocationSettings(options: Options): RevocationSettings {
-  const read = <T>(name: string, parse: (text: string) => T, fallback: T): T => {
-    const found = options.find(name)
-    return (found && options.attempt(name, found, () => parse(confText(found).trim()))) ?? fallback
-  }
-  return {
-    useCrls: read('plugins.revocation.enable_crl', parseBool, true),
-    useOcsp: read('plugins.revocation.enable_ocsp', parseBool, true),
-    timeoutSeconds: read('plugins.revocation.timeout', time, 10),
-    cache: read('cert_cache', parseBool, true),
-    writeCrls: read('cache_crls', parseBool, false),
-    ocspNonceLength: Math.min(32, Math.max(1, read('ocsp_nonce_len', number, 32))),
+/** Reads the options of a table that are set; what cannot be is warned of with its place, and its default stays. */
+function readOptions<D>(options: ConfSection, table: OptionTable<D>, draft: D, warnings: string[]): void {
+  for (const [name, { read }] of Object.entries(table)) {
+    const found = find(options, name)
+    if (found !== undefined) attempt(name, found, warnings, () => read(draft, confText(found).trim()))
   }
 }
 
-type Reader = (core: { -readonly [K in keyof CoreSettings]: CoreSettings[K] }, text: string) => void
-
-type KeysOf<T> = { [K in keyof CoreSettings]: CoreSettings[K] extends T ? K : never }[keyof CoreSettings]
-
-const bool =
-  (name: KeysOf<boolean>): Reader =>
-  (core, text) => {
-    core[name] = parseBool(text)
-  }
-
-const integer =
-  (name: Exclude<KeysOf<number>, KeysOf<never>>, maximum = 0xffffffff): Reader =>
-  (core, text) => {
-    core[name] = atMost(number(text), maximum)
-  }
-
-const seconds =
-  (name: Exclude<KeysOf<number>, KeysOf<never>>): Reader =>
-  (core, text) => {
-    core[name] = time(text)
-  }
-
-const decimal =
-  (name: Exclude<KeysOf<number>, KeysOf<never>>): Reader =>
-  (core, text) => {
-    if (!/^\d+(\.\d+)?$/.test(text)) throw new ConfigError(`'${text}' is no number`)
-    core[name] = Number(text)
-  }
-
-/** One that may be there several times under other names: comma-separated values for clients. */
-const attribute =
-  (name: string): Reader =>
-  (core, text) => {
-    const values = text.split(',').map((part) => part.trim())
-    core.attributes = [...core.attributes, poolAttribute(name, values)]
-  }
-
-/** The options that the protocol core reads, by their names below `charon.`. */
-export const coreOptions: Readonly<Record<string, Reader>> = {
-  port: integer('portIke', 65535),
-  port_nat_t: integer('portNatT', 65535),
-  retransmit_timeout: decimal('retransmitTimeoutSeconds'),
-  retransmit_base: decimal('retransmitBase'),
-  retransmit_tries: integer('retransmitTries', 100),
-  retransmit_jitter: (core, text) => {
-    core.retransmitJitter = Math.min(20, number(text))
-  },
-  retransmit_limit: integer('retransmitLimitSeconds'),
-  half_open_timeout: seconds('halfOpenTimeoutSeconds'),
-  cookie_threshold: integer('cookieThreshold'),
-  cookie_threshold_ip: integer('cookieThresholdIp'),
-  block_threshold: integer('blockThreshold'),
-  dos_protection: bool('dosProtection'),
-  init_limit_half_open: integer('initLimitHalfOpen'),
-  ikesa_limit: integer('ikeSaLimit'),
-  child_sa_limit: integer('childSaLimit'),
-  initiator_only: bool('initiatorOnly'),
-  make_before_break: bool('makeBeforeBreak'),
-  send_invalid_ike_spi: bool('sendInvalidIkeSpi'),
-  window_size: integer('windowSize', 32),
-  message_id_sync: bool('messageIdSync'),
-  fragment_size: integer('fragmentSize', 65535),
-  max_packet: integer('maxPacket', 0xffff_ffff),
-  prefer_configured_proposals: bool('preferConfiguredProposals'),
-  reuse_ikesa: bool('reuseIkeSa'),
-  replay_window: integer('replayWindow'),
-  spi_min: integer('spiMin'),
-  spi_max: integer('spiMax'),
-  reqid_base: integer('reqidBase'),
-  keep_alive: seconds('keepAliveSeconds'),
-  signature_authentication: bool('signatureAuthentication'),
-  rsa_pss: bool('rsaPss'),
-  multiple_authentication: bool('multipleAuthentication'),
-  hash_and_url: bool('hashAndUrl'),
-  follow_redirects: bool('followRedirects'),
-  'redirect.gateway': (core, text) => {
-    core.redirectGateway = parseGateway(text)
-    if (core.redirectGateway === undefined) throw new ConfigError(`'${text}' is neither an address nor a host name`)
-  },
-  'redirect.exchange': (core, text) => {
-    if (text !== 'init' && text !== 'auth') throw new ConfigError(`'${text}' is none of init, auth`)
-    core.redirectExchange = text
-  },
-  'redirect.ike_sas': integer('redirectAbove'),
-  install_routes: bool('installRoutes'),
-  routing_table: integer('routingTable'),
-  install_virtual_ip: bool('installVirtualIp'),
-  install_virtual_ip_on: (core, text) => {
-    core.installVirtualIpOn = text
-  },
-  dns1: attribute('dns'),
-  dns2: attribute('dns'),
-  nbns1: attribute('nbns'),
-  nbns2: attribute('nbns'),
-  'plugins.attr.dns': attribute('dns'),
-  'plugins.attr.nbns': attribute('nbns'),
-  'plugins.attr.dhcp': attribute('dhcp'),
-  'plugins.attr.netmask': attribute('netmask'),
-  'plugins.attr.subnet': attribute('subnet'),
-  'plugins.attr.split-include': attribute('split_include'),
-  'plugins.attr.split-exclude': attribute('split_exclude'),
-  reject_trusted_end_entity: bool('rejectTrustedEndEntity'),
-  rdn_matching: (core, text) => {
-    if (text !== 'strict' && text !== 'reordered' && text !== 'relaxed') {
-      throw new ConfigError(`'${text}' is none of strict, reordered, relaxed`)
-    }
-    core.rdnMatching = text
-  },
-  close_ike_on_child_failure: bool('closeIkeOnChildFailure'),
-  inactivity_close_ike: bool('inactivityCloseIke'),
-  ignore_acquire_ts: bool('ignoreAcquireTs'),
-  accept_private_algs: bool('acceptPrivateAlgs'),
+/** `plugins.attr`: for every client that gets an address. Other names than charon's are numbers. */
+function pluginAttributes(options: ConfSection, warnings: string[]): readonly ReturnType<typeof poolAttribute>[] {
+  const plugin = options.sections.get('plugins')?.sections.get('attr')
+  return [...(plugin?.values ?? [])].flatMap(([name, item]) => {
+    if (name === 'load') return []
+    const values = confText(item)
+      .split(',')
+      .map((part) => part.trim())
+    const read = () => poolAttribute(name.replaceAll('-', '_'), values)
+    return attempt(`plugins.attr.${name}`, item, warnings, read) ?? []
+  })
 }
 
-function number(text: string): number {
-  const { number: parsed, rest } = parseNumberPrefix(text)
-  if (rest !== '' || text === '') throw new ConfigError(`'${text}' is no number`)
-  return Number(parsed)
-}
-
-function atMost(parsed: number, maximum: number): number {
-  if (parsed > maximum) throw new ConfigError(`${parsed} is above ${maximum}`)
-  return parsed
-}
-
-function time(text: string): number {
-  const match = /^(\d{1,12}) *([smhd]?)$/.exec(text)
-  if (match === null) throw new ConfigError(`'${text}' is no time; write a whole number and one of s, m, h, d`)
-  return Number(match[1]) * ({ s: 1, m: 60, h: 3600, d: 86400 }[match[2] ?? ''] ?? 1)
-}
-
-/** Looks options up in both namespaces and remembers which were asked for. */
-class Options {
-  readonly warnings: string[] = []
-  readonly #namespaces: readonly ConfSection[]
-  readonly #known = new Set<string>()
-
-  constructor(conf: Conf | undefined) {
-    this.#namespaces = ['charon-systemd', 'charon'].flatMap((name) => conf?.root.sections.get(name) ?? [])
-  }
-
-  find(path: string): ConfValue | undefined {
-    this.#known.add(path)
-    const names = path.split('.')
-    const last = names.pop() ?? ''
-    for (const namespace of this.#namespaces) {
-      let found: ConfSection | undefined = namespace
-      for (const name of names) found = found?.sections.get(name)
-      const item = found?.values.get(last)
-      if (item !== undefined) return item
-    }
+function attempt<T>(name: string, item: ConfValue, warnings: string[], read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    warnings.push(`${formatPlace(item.place)}: ${name}: ${error.message}; its default is used`)
     return undefined
   }
+}
 
-  text(path: string): string | undefined {
-    const found = this.find(path)
-    return found && confText(found)
+function find(options: ConfSection, path: string): ConfValue | undefined {
+  const names = path.split('.')
+  const last = names.pop() ?? ''
+  let found: ConfSection | undefined = options
+  for (const name of names) found = found?.sections.get(name)
+  return found?.values.get(last)
+}
+
+/** One section in place of the namespaces: what an earlier one says goes before what a later one says. */
+function merged(conf: Conf | undefined, warnings: string[]): ConfSection {
+  const sections = ['charon-systemd', 'charon', 'libstrongswan'].flatMap((name) => conf?.root.sections.get(name) ?? [])
+  const all = mergedSections('charon', sections, 0)
+  if (all === undefined) warnings.push('sections of strongswan.conf are nested too deeply')
+  return all ?? { name: 'charon', place: { file: '', line: 1 }, values: new Map(), sections: new Map() }
+}
+
+function mergedSections(name: string, parts: readonly ConfSection[], depth: number): ConfSection | undefined {
+  if (depth > deepest) return undefined
+  const [first] = parts
+  const values = new Map<string, ConfValue>()
+  const names = new Set<string>()
+  for (const part of parts) {
+    for (const [key, item] of part.values) if (!values.has(key)) values.set(key, item)
+    for (const inner of part.sections.keys()) names.add(inner)
   }
+  const sections = [...names].flatMap((inner) => {
+    const found = parts.flatMap((part) => part.sections.get(inner) ?? [])
+    const one = mergedSections(inner, found, depth + 1)
+    return one === undefined ? [] : ([[inner, one]] as const)
+  })
+  return { name, place: first?.place ?? { file: '', line: 1 }, values, sections: new Map(sections) }
+}
 
-  /** The first section of that name; the namespace of charon-systemd comes first. */
-  section(name: string): ConfSection | undefined {
-    this.#known.add(`${name}.`)
-    return this.#namespaces.map((namespace) => namespace.sections.get(name)).find((found) => found !== undefined)
-  }
+const deepest = 16
 
-  sections(name: string): readonly ConfSection[] {
-    return [...(this.section(name)?.sections.values() ?? [])]
-  }
-
-  values(name: string): readonly (readonly [string, ConfValue])[] {
-    return [...(this.section(name)?.values ?? [])]
-  }
-
-  /** Runs `read`; what it refuses becomes a warning with the place. */
-  attempt<T>(name: string, item: ConfValue, read: () => T): T | undefined {
-    try {
-      return read()
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error
-      this.warnings.push(`${formatPlace(item.place)}: ${name}: ${error.message}; its default is used`)
-      return undefined
+/** One warning that lists the options that nobody reads, with their places, and why where charon would have read them. */
+function withoutEffect(options: ConfSection): readonly string[] {
+  const found: string[] = []
+  const walk = (section: ConfSection, prefix: string): void => {
+    for (const [name, { place }] of section.values) {
+      const path = prefix + name
+      if (isKnown(path)) continue
+      const why = whyAbsent(path)
+      if (why !== 'nothing to do') found.push(`${path} (${formatPlace(place)}${why === undefined ? '' : `: ${why}`})`)
     }
+    for (const inner of section.sections.values()) walk(inner, `${prefix}${inner.name}.`)
   }
+  walk(options, '')
+  return found.length === 0 ? [] : [`options of strongswan.conf without effect: ${found.join(', ')}`]
+}
 
-  /** One warning that lists the options that nobody asked for. Plugins are not ours, so `load` is no option. */
-  unknown(): readonly string[] {
-    const names = new Set<string>()
-    const walk = (found: ConfSection, prefix: string): void => {
-      for (const name of found.values.keys()) {
-        const path = prefix + name
-        const below = [...this.#known].some((known) => known.endsWith('.') && path.startsWith(known))
-        if (!this.#known.has(path) && !below && name !== 'load' && name !== 'load_modular') names.add(path)
-      }
-      for (const inner of found.sections.values()) walk(inner, `${prefix}${inner.name}.`)
-    }
-    for (const namespace of this.#namespaces) walk(namespace, '')
-    return names.size === 0 ? [] : [`options of strongswan.conf without effect: ${[...names].join(', ')}`]
-  }
+function isKnown(path: string): boolean {
+  if ([coreOptions, hostOptions, revocationOptions].some((table) => Object.hasOwn(table, path))) return true
+  return isLoggerOption(path) || /^(?:start-scripts|stop-scripts|plugins\.attr)\.[^.]+$/.test(path)
 }

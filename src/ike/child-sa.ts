@@ -278,7 +278,8 @@ export class ChildSa {
     if (this.#out !== undefined) core.lingering.add(this.#out)
     this.#out = undefined
     this.#clearTimers()
-    this.after(core, 'linger', lingerMs, () => {
+    const endsAtMs = lingerMs > 0 ? core.now + lingerMs : (this.lifetime.expireAtMs ?? core.now)
+    this.after(core, 'linger', Math.max(0, endsAtMs - core.now), () => {
       ended()
       this.owner.removeChild(this)
     })

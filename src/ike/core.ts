@@ -267,10 +267,12 @@ export class Core {
     process.start()
   }
 
-  /** A fresh IKE SPI: not zero, not in use. */
+  /** A fresh IKE SPI: not zero, not in use, with the label that is configured. */
   newSpi(): bigint {
+    const { spiMask, spiLabel } = this.settings
     for (;;) {
-      const spi = Buffer.from(this.random(8)).readBigUInt64BE()
+      const drawn = Buffer.from(this.random(8)).readBigUInt64BE()
+      const spi = (drawn & ~spiMask) | (spiLabel & spiMask)
       if (spi !== 0n && !this.bySpi.has(spi)) return spi
     }
   }

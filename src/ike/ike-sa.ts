@@ -474,8 +474,9 @@ export class IkeSa {
     leaveToHeirs(child)
     this.dialogue.forgetAside(child)
     const name = `CHILD_SA ${child.name}{${child.uniqueId}}`
-    this.core.log('IKE', 1, `delay closing of inbound ${name} for ${retiredMs / 1000}s`, this)
-    child.retire(this.core, retiredMs, () => this.core.log('IKE', 1, `${name} closed`, child.owner))
+    const seconds = this.core.settings.deleteRekeyedDelaySeconds
+    this.core.log('IKE', 1, `delay closing of inbound ${name} for ${seconds}s`, this)
+    child.retire(this.core, seconds * 1000, () => this.core.log('IKE', 1, `${name} closed`, child.owner))
   }
 
   /** Takes a child out of the kernel and forgets it. */
@@ -508,9 +509,6 @@ export class IkeSa {
     this.core.defect(error, this)
   }
 }
-
-/** charon's delete_rekeyed_delay: how long a replaced child goes on receiving. */
-const retiredMs = 5_000
 
 /** Has the kernel's states follow the IKE SA to its present addresses. */
 const moveTask: Task = {

@@ -34,6 +34,12 @@ function scheduleKeepalive(sa: IkeSa, inMs: number, intervalMs: number): void {
       return
     }
     if (idleMs < intervalMs) return scheduleKeepalive(sa, intervalMs - idleMs, intervalMs)
+    // So long after its time the host was suspended: the peer may have given us up, which a keepalive would not say.
+    const marginMs = core.settings.keepAliveDpdMarginSeconds * 1000
+    if (marginMs > 0 && idleMs > intervalMs + marginMs && sa.state === 'ESTABLISHED') {
+      checkNow(sa)
+      return scheduleKeepalive(sa, intervalMs, intervalMs)
+    }
     core.log('IKE', 1, `sending keep alive to ${remote.address}[${remote.port}]`, sa)
     sa.lastSentMs = core.now
     core.output({ kind: 'send', local, remote, bytes: keepalive })
@@ -61,6 +67,22 @@ function scheduleCheck(sa: IkeSa, inMs: number, delayMs: number): void {
         if (error instanceof ExchangeTimeout) owner.lost()
       },
     })
+  })
+}
+
+/** Asks the peer for a sign of life, whenever the last one was. */
+export function checkNow(sa: IkeSa): void {
+  if (sa.state !== 'ESTABLISHED' || sa.dialogue.outstanding.length > 0) return
+  sa.enqueue({
+    names: ['IKE_DPD'],
+    *script(owner) {
+      owner.core.log('IKE', 1, 'sending DPD request', owner)
+      const answer = yield* request(EXCHANGE.INFORMATIONAL, mappingQuestion(owner))
+      mappingAnswer(owner, answer)
+    },
+    failed: (error, owner) => {
+      if (error instanceof ExchangeTimeout) owner.lost()
+    },
   })
 }
 

@@ -280,9 +280,10 @@ function unseal(
 
 /** The largest IKE message that fits the configured datagram size on this SA's path. */
 function largestMessage(sa: IkeSa): number {
-  const { fragmentSize, portIke } = sa.core.settings
+  const { fragmentSize, fragmentSizeV4, fragmentSizeV6, portIke } = sa.core.settings
   const v4 = familyOf(sa.remote.address) === 4
-  const datagram = fragmentSize > 0 ? fragmentSize : v4 ? 576 : 1280
+  const configured = (v4 ? fragmentSizeV4 : fragmentSizeV6) ?? fragmentSize
+  const datagram = configured > 0 ? configured : v4 ? 576 : 1280
   const marker = sa.local.port === portIke ? 0 : 4
   return datagram - (v4 ? 20 : 40) - 8 - marker
 }

@@ -17,10 +17,16 @@ export class NameServers {
     this.#core = core
   }
 
+  /** With `updown_dns_handler` the scripts are told, and the host is not. */
   add(user: object, servers: readonly NameServer[]): void {
     if (servers.length === 0) return
     this.#users.set(user, servers)
     this.#tell()
+  }
+
+  /** Those of one user. */
+  of(user: object): readonly NameServer[] {
+    return this.#users.get(user) ?? []
   }
 
   remove(user: object): void {
@@ -28,6 +34,7 @@ export class NameServers {
   }
 
   #tell(): void {
+    if (this.#core.settings.updownDnsHandler) return
     const servers = new Map<string, NameServer>()
     for (const list of this.#users.values()) {
       for (const server of list) if (!servers.has(server.address)) servers.set(server.address, server)

@@ -5,7 +5,7 @@ import type { ConfiguredProposal, ProposedTransform } from '../config/connection
 import { ENCR, INTEG, KE, TRANSFORM_TYPE } from '../wire/numbers.ts'
 import { accepted, additionalKeyExchanges, proposalOf, type SelectionRules, select } from './proposals.ts'
 
-const rules: SelectionRules = { preferConfigured: true, acceptPrivate: false }
+const rules: SelectionRules = { preferConfigured: true }
 const spi = new Uint8Array()
 const offered = (...proposals: readonly ConfiguredProposal[]) => proposals.map((p, i) => proposalOf(p, i + 1, spi))
 /** What `hybridProposal` makes of these methods for ADDKE1, ADDKE2, …, as one that has been selected. */

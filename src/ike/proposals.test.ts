@@ -7,7 +7,7 @@ import { ENCR, ESN, INTEG, KE, PRF, PROTOCOL, TRANSFORM_TYPE } from '../wire/num
 import type { Proposal } from '../wire/payloads/index.ts'
 import { accepted, proposalOf, type SelectionRules, select } from './proposals.ts'
 
-const rules: SelectionRules = { preferConfigured: true, acceptPrivate: false }
+const rules: SelectionRules = { preferConfigured: true }
 const noSpi = new Uint8Array()
 
 function offer(...proposals: readonly ConfiguredProposal[]): Proposal[] {

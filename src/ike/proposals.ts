@@ -26,8 +26,6 @@ export interface SelectionRules {
   readonly withoutKeyExchange?: boolean
   /** The peer did not announce IKE_INTERMEDIATE: ADDKE types are unknown (RFC 9370 §2.2.1). */
   readonly withoutIntermediate?: boolean
-  /** Accept transform ids from the private space, 1024 and up. */
-  readonly acceptPrivate: boolean
 }
 
 /** The first match in the order of preference, or undefined. */
@@ -215,7 +213,7 @@ function match(ours: ConfiguredProposal, theirs: Proposal, rules: SelectionRules
     const [outer, inner] = rules.preferConfigured ? [a, b] : [b, a]
     choices.push({
       type,
-      possible: outer.filter((x) => inner.some((y) => same(x, y)) && (x.id < 1024 || rules.acceptPrivate)),
+      possible: outer.filter((x) => inner.some((y) => same(x, y)) && x.id < privateIds),
     })
   }
   const found = withoutRepetition(choices, new Set())
@@ -258,3 +256,6 @@ function same(a: Transform | ProposedTransform, b: Transform | ProposedTransform
     ('unknownAttributes' in b && b.unknownAttributes?.length)
   return a.id === b.id && a.keyBits === b.keyBits && !strange
 }
+
+/** Transform IDs from here on are private: no algorithm of ours has one. */
+const privateIds = 1024

@@ -13,6 +13,7 @@ import { AddressLost } from './errors.ts'
 import { announce, checkRoutability, detection, initiate } from './exchanges/update-sa-addresses.ts'
 import type { IkeSa } from './ike-sa.ts'
 import { peerLost } from './initiation.ts'
+import { checkNow } from './liveness.ts'
 import { additionalAddresses, addressesIn, ownAddresses } from './mobike.ts'
 import { find } from './notifies.ts'
 import { kernel, type Received, type Script } from './script.ts'
@@ -42,9 +43,13 @@ export function roam(core: Core): void {
 function* check(sa: IkeSa): Script<void> {
   if (sa.state === 'CONNECTING') return yield* checkSetUp(sa)
   const { core, mobike, local, remote } = sa
-  const { source } = yield* kernel({ kind: 'route-lookup', remote: remote.address, local: local.address })
+  const { preferBestPath, checkCurrentPath } = core.settings
+  // Without our address the kernel says which one it would choose now.
+  const from = preferBestPath && mobike !== undefined && !isConfigured(sa) ? {} : { local: local.address }
+  const { source } = yield* kernel({ kind: 'route-lookup', remote: remote.address, ...from })
   if (sa.destroyed || sa.local !== local || sa.remote !== remote) return
   const usable = source === local.address
+  if (usable && checkCurrentPath) checkNow(sa)
   if (mobike === undefined) {
     if (!usable) beginAnew(sa)
     return

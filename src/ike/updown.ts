@@ -4,7 +4,7 @@
  */
 
 import { formatIdentity } from '../pki/identity.ts'
-import { formatAddress, parseAddress } from '../wire/address.ts'
+import { familyOf, formatAddress, parseAddress } from '../wire/address.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { IkeSa } from './ike-sa.ts'
@@ -57,6 +57,7 @@ function about(sa: IkeSa, child: ChildSa): Record<string, string> {
     PLUTO_PEER_ID: id(sa.remoteId),
     ...virtualIps('MY', view.localVips),
     ...virtualIps('PEER', view.remoteVips),
+    ...(sa.core.settings.updownDnsHandler && nameServers(sa)),
     PLUTO_MARK_IN: mark(shown?.markIn),
     PLUTO_MARK_OUT: mark(shown?.markOut),
     PLUTO_IF_ID_IN: shown?.ifIdIn?.toString(),
@@ -79,6 +80,17 @@ function virtualIps(whose: 'MY' | 'PEER', addresses: readonly string[]): Record<
     })
   }
   return variables
+}
+
+function nameServers(sa: IkeSa): Record<string, string> {
+  const addresses = sa.core.nameServers.of(sa.virtualIps).map(({ address }) => address)
+  return Object.fromEntries(
+    ([4, 6] as const).flatMap((family) =>
+      addresses
+        .filter((address) => familyOf(address) === family)
+        .map((address, i) => [`PLUTO_DNS${family}_${i + 1}`, address]),
+    ),
+  )
 }
 
 /** `up-host` when the child is for our own address alone, else `up-client`; `-v6` for IPv6. */

@@ -7,21 +7,26 @@ import {
   type Path,
   reachableAddresses,
 } from '../net/addresses.ts'
+import type { NetworkOptions } from '../net/network-options.ts'
 import {
   changeAddress,
   changeRoute,
   changeRule,
+  decodeLink,
   decodeLocalAddress,
   decodeRoute,
+  queryLinks,
   RT_TABLE_MAIN,
   RTM_DELADDR,
+  RTM_DELLINK,
   RTM_DELROUTE,
   RTM_NEWADDR,
+  RTM_NEWLINK,
   RTM_NEWROUTE,
   RTN_UNICAST,
 } from '../net/rtnetlink.ts'
 import type { NetlinkMessage } from './netlink/message.ts'
-import { ignoring, NetlinkError, type NetlinkRequests } from './netlink/netlink-socket.ts'
+import { ignoring, NetlinkError, type NetlinkRequest, type NetlinkRequests } from './netlink/netlink-socket.ts'
 import type { KernelOperation, KernelResults, KernelRoute } from './operations.ts'
 
 type Operation<K extends KernelOperation['kind']> = Extract<KernelOperation, { kind: K }>
@@ -37,13 +42,23 @@ export class HostNetwork {
   /** Tables that we made a rule for. */
   readonly #tables = new Set<number>()
 
-  constructor(netlink: NetlinkRequests) {
+  readonly #options: NetworkOptions
+
+  constructor(netlink: NetlinkRequests, options: NetworkOptions) {
     this.#netlink = netlink
+    this.#options = options
   }
 
   /** How packets travel to `remote`, not counting routes into tunnels; undefined when there is no route. */
   path(remote: string, local?: string): Promise<Path | undefined> {
-    return findPath(this.#netlink, remote, { ownTables: this.#tables, ...(local === undefined ? {} : { local }) })
+    const { ignoredTables, interfaces, preferTemporary } = this.#options
+    return findPath(this.#netlink, remote, {
+      ownTables: this.#tables,
+      ignoredTables,
+      interfaces,
+      preferTemporary,
+      ...(local === undefined ? {} : { local }),
+    })
   }
 
   /** The index of an interface. ENODEV if there is none of that name. */
@@ -67,15 +82,16 @@ export class HostNetwork {
 
   /** Where a peer could reach this host: not at the addresses that we added, which are behind a tunnel. */
   async reachable(): Promise<KernelResults['local-addresses']> {
-    const addresses = await reachableAddresses(this.#netlink)
+    const addresses = await reachableAddresses(this.#netlink, this.#options)
     return addresses.filter((address) => !this.#addresses.get(address)?.ours)
   }
 
   /** A route that is there already is not ours and stays. */
   async addRoute({ route }: Operation<'add-route'>): Promise<undefined> {
+    const { metrics } = this.#options
     await this.addRule(route.table)
     const ifindex = route.interface === undefined ? undefined : await this.ifindex(route.interface)
-    const added = await ignoring(['EEXIST'], this.#netlink.request(changeRoute(route, ifindex, true)))
+    const added = await ignoring(['EEXIST'], this.#netlink.request(changeRoute(route, ifindex, true, metrics)))
     if (added !== undefined) this.#routes.set(routeKey(route), { route, ifindex })
   }
 
@@ -118,7 +134,7 @@ export class HostNetwork {
   async addRule(table: number): Promise<void> {
     if (table === 0 || table === RT_TABLE_MAIN || this.#tables.has(table)) return
     for (const family of [4, 6] as const)
-      await ignoring(['EEXIST', 'EAFNOSUPPORT'], this.#netlink.request(changeRule(family, table, table, true)))
+      await ignoring(['EEXIST', 'EAFNOSUPPORT'], this.#netlink.request(this.#rule(family, table, true)))
     this.#tables.add(table)
   }
 
@@ -126,16 +142,31 @@ export class HostNetwork {
   async removeRules(): Promise<void> {
     for (const table of this.#tables)
       for (const family of [4, 6] as const)
-        await ignoring(['ENOENT', 'EAFNOSUPPORT'], this.#netlink.request(changeRule(family, table, table, false)))
+        await ignoring(['ENOENT', 'EAFNOSUPPORT'], this.#netlink.request(this.#rule(family, table, false)))
     this.#tables.clear()
+  }
+
+  /** Learns the names of the interfaces, if there are any that are not to be used. */
+  async learnInterfaces(): Promise<void> {
+    const { interfaces } = this.#options
+    if (!interfaces.restricts) return
+    for (const message of await this.#netlink.dump(queryLinks())) {
+      const { ifindex, name } = decodeLink(message)
+      interfaces.learn(ifindex, name)
+    }
   }
 
   /** Whether a notification of rtnetlink says that the network has changed, other than by us. Throws `DecodeError`. */
   isChange(message: NetlinkMessage): boolean {
+    if (message.type === RTM_NEWLINK || message.type === RTM_DELLINK) {
+      const { ifindex, name } = decodeLink(message)
+      this.#options.interfaces.learn(ifindex, message.type === RTM_NEWLINK ? name : undefined)
+    }
+    if (!this.#options.roamEvents) return false
     switch (message.type) {
       case RTM_NEWROUTE:
       case RTM_DELROUTE: {
-        const route = decodeRoute(message)
+        const route = this.#options.processRoute ? decodeRoute(message) : undefined
         if (route === undefined || route.type !== RTN_UNICAST || this.#tables.has(route.table)) return false
         // Each address brings a route to itself.
         return route.destination === undefined || !this.#addresses.has(route.destination)
@@ -159,6 +190,11 @@ export class HostNetwork {
     // Virtual IPs of IPv6 are deprecated on purpose and still meant here.
     const candidates = all.filter((local) => local.usable || this.#addresses.has(local.address))
     return candidates.find((local) => isWithin(local.address, address, prefix))?.address
+  }
+
+  #rule(family: 4 | 6, table: number, add: boolean): NetlinkRequest {
+    const { rulePriority = table, ruleMark } = this.#options
+    return changeRule(family, table, rulePriority, add, ruleMark)
   }
 
   async #removeAddress(address: string): Promise<void> {

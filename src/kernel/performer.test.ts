@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { Secret } from '../crypto/secret.ts'
+import { defaultNetworkOptions } from '../net/network-options.ts'
 import { RTNLGRP_IPV4_ROUTE } from '../net/rtnetlink.ts'
 import { NETLINK_ROUTE, NetlinkEvents } from './netlink/netlink-socket.ts'
 import {
@@ -344,7 +345,7 @@ function tests(): void {
   })
 
   test('the rule for the table is there before any route, and goes in the end', async () => {
-    const kernel = openKernel({ routingTable: 220 })
+    const kernel = openKernel({ ...defaultNetworkOptions, routingTable: 220 })
     await kernel.perform({ kind: 'local-addresses' })
     assert.match(ip('rule'), /^220: from all lookup 220$/m)
     assert.match(ip('-6', 'rule'), /^220: from all lookup 220$/m)

@@ -1,4 +1,6 @@
 import { writeFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
+import { defaultNetworkOptions, type NetworkOptions } from '../net/network-options.ts'
 import {
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV4_ROUTE,
@@ -32,7 +34,7 @@ import {
 } from './operations.ts'
 import { decodeEvent } from './xfrm/events.ts'
 import { XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING } from './xfrm/numbers.ts'
-import { deletePolicy, installPolicy } from './xfrm/policies.ts'
+import { deletePolicy, installPolicy, setPolicyHash } from './xfrm/policies.ts'
 import {
   allocateSpi,
   compressionOf,
@@ -49,12 +51,11 @@ import {
 /**
  * The kernel of this host, through netlink. Deleting what is gone already succeeds; so does adding a route or an address
  * that is there already, but it is then not ours and stays.
- * `routingTable` gets its rule at once, as with charon, whether or not a route ever comes.
  * @throws SystemCallError if netlink sockets cannot be opened
  */
-export function openKernel({ routingTable = 0 }: { readonly routingTable?: number } = {}): Kernel {
-  const kernel = new NetlinkKernel(routingTable)
-  keepLarvalStates()
+export function openKernel(options: NetworkOptions = defaultNetworkOptions): Kernel {
+  const kernel = new NetlinkKernel(options)
+  keepLarvalStates(options.acquireSeconds)
   return kernel
 }
 
@@ -83,11 +84,11 @@ class NetlinkKernel implements Kernel {
   /** Ends with the last operation that has been asked for. */
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(routingTable: number) {
+  constructor(options: NetworkOptions) {
     using opening = new DisposableStack()
     this.#xfrm = opening.adopt(new NetlinkRequests(NETLINK_XFRM), (socket) => socket.close())
     this.#route = opening.adopt(new NetlinkRequests(NETLINK_ROUTE), (socket) => socket.close())
-    this.#network = new HostNetwork(this.#route)
+    this.#network = new HostNetwork(this.#route, options)
     const groups = [XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING]
     opening.adopt(
       new NetlinkEvents(
@@ -95,6 +96,7 @@ class NetlinkKernel implements Kernel {
         groups,
         (message) => this.#onXfrmEvent(message),
         () => void this.#findLostStates(),
+        options.bufferBytes,
       ),
       (socket) => socket.close(),
     )
@@ -104,13 +106,23 @@ class NetlinkKernel implements Kernel {
         NETLINK_ROUTE,
         changes,
         (message) => this.#onRouteEvent(message),
-        () => this.#roamSoon(),
+        () => options.roamEvents && this.#roamSoon(),
+        options.bufferBytes,
       ),
       (socket) => socket.close(),
     )
     this.#opened = opening.move()
-    // What the kernel has against it, the first route for the table tells.
-    this.#last = this.#network.addRule(routingTable).catch(() => {})
+    // What the kernel has against the rule, the first route for the table tells.
+    this.#last = this.#network.addRule(options.routingTable).catch(() => {})
+    this.#last = this.#last.then(() => this.#network.learnInterfaces()).catch(() => {})
+    this.#hashPolicies(options)
+  }
+
+  /** Asks for nothing where the kernel has it so anyway. */
+  #hashPolicies({ policyHash }: NetworkOptions): void {
+    if (isDeepStrictEqual(policyHash, defaultNetworkOptions.policyHash)) return
+    // A kernel without this looks through a list, which is slower and right.
+    this.#last = this.#last.then(() => this.#xfrm.request(setPolicyHash(policyHash))).catch(() => {})
   }
 
   /**
@@ -409,14 +421,13 @@ function policyKey({ direction, selector, mark, ifId }: PolicyKey | KernelPolicy
  * The kernel forgets an allocated SPI after 30 s, but a negotiation may take as long as its retransmissions. Without the
  * permission to say so the SPI may be lost in slow negotiations, which `install-sa` survives.
  */
-function keepLarvalStates(): void {
+function keepLarvalStates(seconds: number): void {
   try {
-    writeFileSync('/proc/sys/net/core/xfrm_acq_expires', `${larvalSeconds}`)
+    writeFileSync('/proc/sys/net/core/xfrm_acq_expires', `${seconds}`)
   } catch {
     // Read-only /proc, e.g. in a container.
   }
 }
 
-const larvalSeconds = 165
 const roamDelayMs = 100
 const noOffload: readonly string[] = ['EOPNOTSUPP', 'EINVAL', 'ENODEV', 'EPROTONOSUPPORT']

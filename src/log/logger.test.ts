@@ -47,6 +47,26 @@ test('text lines', () => {
   assert.equal(textLines({ ...up, message: 'a\nb' }, plain, 0), '00[IKE] a\n00[IKE] b\n')
 })
 
+test("json: one object for each message, with charon's keys", async () => {
+  const { written, open } = memory()
+  const log = openLog({ loggers: [file('/a', { json: true })] }, { open, now: () => 0 })
+  log.write({ ...up, message: 'a\nb' })
+  await log.close()
+  const { thread, group, level, msg, ...rest } = JSON.parse(written.get('/a') ?? '') as Record<string, unknown>
+  assert.deepEqual([thread, group, level, msg].map(String), ['0', 'IKE', '0', 'a\nb'])
+  assert.deepEqual([rest['ikesa-uniqueid'], rest['ikesa-name']].map(String), ['7', 'net'])
+})
+
+test('flush_line: each line is in the file at once', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'log-'))
+  const path = join(directory, 'log')
+  const destination = openDestination(path, { append: true, flushLine: true })
+  destination.write('one\n')
+  assert.equal(readFileSync(path, 'utf8'), 'one\n')
+  destination.close()
+  rmSync(directory, { recursive: true })
+})
+
 test('times by strftime', () => {
   const at = new Date(2026, 10, 1, 6, 7, 8, 9).getTime()
   assert.equal(formatTime('%b %e %T', 'ms', at), 'Nov  1 06:07:08.009')
@@ -173,8 +193,23 @@ test('syslog gets a line for each line, with facility, time, name and group', as
   const log = openLog(
     {
       loggers: [
-        { kind: 'syslog', facility: 'daemon', levels, ikeName: true, logLevel: false, identifier: 'ipsec' },
-        { kind: 'syslog', facility: 'auth', levels: { default: 0, groups: {} }, ikeName: false, logLevel: false },
+        {
+          kind: 'syslog',
+          facility: 'daemon',
+          levels,
+          ikeName: true,
+          logLevel: false,
+          mapLevel: -1,
+          identifier: 'ipsec',
+        },
+        {
+          kind: 'syslog',
+          facility: 'auth',
+          levels: { default: 0, groups: {} },
+          ikeName: false,
+          logLevel: false,
+          mapLevel: -1,
+        },
       ],
     },
     { openSocket, now },
@@ -194,6 +229,22 @@ test('syslog gets a line for each line, with facility, time, name and group', as
     '<30>Nov  1 06:07:08 ipsec: 00[IKE] <net|7> established',
     '<30>Nov  1 06:07:08 ipsec: 00[IKE] <net|7> again (1 lines before this one were lost)',
   ])
+})
+
+test('map_level: levels are priorities of syslog, from that one on', async () => {
+  const { got, openSocket } = reader()
+  const now = () => new Date(2026, 10, 1, 6, 7, 8).getTime()
+  const common = { kind: 'syslog', facility: 'daemon', ikeName: false, logLevel: false } as const
+  const log = openLog(
+    { loggers: [{ ...common, mapLevel: 5, levels: { default: 3, groups: {} } }] },
+    { openSocket, now },
+  )
+  for (const level of [0, 1, 2, 3] as const) log.write({ group: 'IKE', level, message: 'x' })
+  await log.close()
+  assert.deepEqual(
+    got.map((line) => /^<(\d+)>/.exec(line)?.[1]),
+    ['29', '30', '31', '31'],
+  )
 })
 
 test("the journal gets the bare text, with charon's fields beside it", async () => {

@@ -13,6 +13,7 @@ const maxOctets = 32 * 1024
 
 const facilities = { daemon: 3, auth: 10 } as const satisfies Record<SyslogSettings['facility'], number>
 const LOG_INFO = 6
+const LOG_DEBUG = 7
 
 /** Takes one datagram; the result is an errno name or undefined. */
 export type Send = (bytes: Uint8Array) => string | undefined
@@ -28,19 +29,21 @@ export function openSocket(path: typeof syslogSocket | typeof journalSocket): { 
   return { send: (bytes) => socket.send(bytes), close: () => socket.close() }
 }
 
-/** One line per line of a message, as charon writes them: facility daemon or authpriv, always LOG_INFO, no process id. */
+/** One line per line of a message, as charon writes them: facility daemon or authpriv, LOG_INFO unless levels are mapped, no process id. */
 export function openSyslog(
   settings: SyslogSettings,
   now: () => number,
   open: typeof openSocket = openSocket,
 ): SystemLog {
   const { send, close } = open(syslogSocket)
-  const priority = facilities[settings.facility] * 8 + LOG_INFO
+  const { facility, mapLevel } = settings
+  const priority = (level: number): number =>
+    facilities[facility] * 8 + (mapLevel < 0 ? LOG_INFO : Math.min(mapLevel + level, LOG_DEBUG))
   const deliver = counting(send)
   return {
     write(entry) {
       const at = now()
-      const head = `<${priority}>${formatTime('%b %e %T', undefined, at)} ${settings.identifier ?? identifier}: `
+      const head = `<${priority(entry.level)}>${formatTime('%b %e %T', undefined, at)} ${settings.identifier ?? identifier}: `
       const lines = textLines(entry, { ikeName: settings.ikeName, logLevel: settings.logLevel }, at)
       for (const line of lines.trimEnd().split('\n')) {
         deliver((lost) => `${head}${line}${lost === 0 ? '' : ` (${lost} lines before this one were lost)`}`)

@@ -1,6 +1,7 @@
 /** The addresses of this host, and which of them the kernel would use to reach a peer. */
 import { NetlinkError, type NetlinkRequests } from '../kernel/netlink/netlink-socket.ts'
 import { familyOf, parseAddress } from '../wire/address.ts'
+import type { InterfaceFilter } from './network-options.ts'
 import {
   decodeLink,
   decodeLocalAddress,
@@ -34,20 +35,57 @@ export interface Path {
 export async function findPath(
   requests: NetlinkRequests,
   remote: string,
-  options: { readonly local?: string; readonly ownTables?: ReadonlySet<number> } = {},
+  options: PathOptions = {},
 ): Promise<Path | undefined> {
-  const { local, ownTables = new Set() } = options
+  const { local, ownTables = new Set(), ignoredTables = new Set(), interfaces } = options
   try {
     const [answer] = await requests.request(queryRoute(remote, local))
     const route = answer && decodeRoute(answer)
     if (route === undefined) return undefined
-    if (!ownTables.has(route.table)) return pathOf(route, route.source ?? local)
+    const leads = !ownTables.has(route.table) && !ignoredTables.has(route.table)
+    if (leads && (route.ifindex === undefined || interfaces?.allowsIndex(route.ifindex) !== false))
+      return await preferred(requests, remote, pathOf(route, route.source ?? local), options)
   } catch (error) {
     // EINVAL: `local` is not an address of this host.
     if (error instanceof NetlinkError && unreachable.includes(error.code)) return undefined
     throw error
   }
-  return findPathInMainTable(requests, remote, local)
+  if (ignoredTables.has(RT_TABLE_MAIN)) return undefined
+  return findPathInMainTable(requests, remote, options)
+}
+
+/** What may lead to a peer, and from where. */
+export interface PathOptions {
+  readonly local?: string
+  readonly ownTables?: ReadonlySet<number>
+  readonly ignoredTables?: ReadonlySet<number>
+  readonly interfaces?: InterfaceFilter
+  /** Which addresses of IPv6 are preferred as source; undefined: the kernel's choice. */
+  readonly preferTemporary?: boolean
+}
+
+/** Of two kinds of IPv6 addresses on the interface the kernel may have chosen the other one. */
+async function preferred(
+  requests: NetlinkRequests,
+  remote: string,
+  path: Path,
+  { local, preferTemporary }: PathOptions,
+): Promise<Path> {
+  const { source, ifindex } = path
+  if (local !== undefined || preferTemporary === undefined || source === undefined || familyOf(remote) === 4)
+    return path
+  const all = await localAddresses(requests)
+  const chosen = all.find(({ address }) => address === source)
+  if (chosen === undefined || chosen.temporary === preferTemporary) return path
+  const other = all.find(
+    (one) =>
+      one.ifindex === (ifindex ?? chosen.ifindex) &&
+      one.temporary === preferTemporary &&
+      one.usable &&
+      one.scope === chosen.scope &&
+      isWithin(one.address, chosen.address, chosen.prefix),
+  )
+  return other === undefined ? path : { ...path, source: other.address }
 }
 
 /** All addresses of this host, with those of the loopback interface. */
@@ -57,11 +95,19 @@ export async function localAddresses(requests: NetlinkRequests): Promise<LocalAd
 }
 
 /** The addresses that a peer could reach: neither link-local nor of the host only, and usable. */
-export async function reachableAddresses(requests: NetlinkRequests): Promise<string[]> {
-  const addresses = await localAddresses(requests)
-  return addresses
-    .filter(({ scope, usable }) => usable && scope !== RT_SCOPE_HOST && scope !== RT_SCOPE_LINK)
-    .map(({ address }) => address)
+export async function reachableAddresses(
+  requests: NetlinkRequests,
+  { interfaces, preferTemporary }: Pick<PathOptions, 'interfaces' | 'preferTemporary'> = {},
+): Promise<string[]> {
+  const addresses = (await localAddresses(requests)).filter(
+    ({ scope, usable, ifindex }) =>
+      usable && scope !== RT_SCOPE_HOST && scope !== RT_SCOPE_LINK && interfaces?.allowsIndex(ifindex) !== false,
+  )
+  const fits = ({ address, temporary }: LocalAddress): boolean =>
+    familyOf(address) === 4 || temporary === (preferTemporary ?? false)
+  // Where all are of the kind that is not preferred, they are all there is.
+  const six = addresses.some((one) => familyOf(one.address) === 6 && fits(one))
+  return addresses.filter((one) => !six || fits(one)).map(({ address }) => address)
 }
 
 /** The index of an interface, or undefined if there is none of that name. */
@@ -89,13 +135,14 @@ export function isWithin(address: string, subnet: string, prefix: number): boole
 async function findPathInMainTable(
   requests: NetlinkRequests,
   remote: string,
-  local: string | undefined,
+  { local, interfaces }: PathOptions,
 ): Promise<Path | undefined> {
   const family = familyOf(remote)
   const routes = (await requests.dump(queryRoutes(family)))
     .map(decodeRoute)
     .filter((route) => route !== undefined)
     .filter((route) => route.table === RT_TABLE_MAIN && route.type === RTN_UNICAST)
+    .filter((route) => route.ifindex === undefined || interfaces?.allowsIndex(route.ifindex) !== false)
     .filter((route) => isWithin(remote, route.destination ?? (family === 4 ? '0.0.0.0' : '::'), route.prefix))
     .sort((a, b) => b.prefix - a.prefix || a.metric - b.metric)
   const best = routes[0]

@@ -157,3 +157,40 @@ test('a port in use is named, with the cure, and the other sockets work', { skip
 test('no socket at all is an error', () => {
   assert.throws(() => open({ ipv4: false, ipv6: false }), SocketsError)
 })
+
+test('set_source = no: the kernel chooses where datagrams come from', { skip }, async () => {
+  using sender = open({ ipv6: false, setSource: false })
+  using receiver = open({ ipv6: false })
+  const local = { address: '127.0.0.77', port: sender.portIke }
+  sender.send({ local, remote: { address: '127.0.0.1', port: receiver.portIke }, bytes: new Uint8Array(1) })
+  assert.equal((await receiver.next()).remote.address, '127.0.0.1')
+})
+
+test('use_ipv4, use_ipv6: one family alone', { skip }, () => {
+  const bytes = new Uint8Array(1)
+  for (const [options, own, other] of [
+    [{ ipv4: false }, '::1', '127.0.0.1'],
+    [{ ipv6: false }, '127.0.0.1', '::1'],
+  ] as const) {
+    using sockets = open(options)
+    const send = (address: string) =>
+      sockets.send({ local: { address, port: sockets.portIke }, remote: { address, port: sockets.portIke }, bytes })
+    assert.deepEqual([send(own), send(other)], [undefined, 'ENOTCONN'])
+  }
+})
+
+test('what comes in by an interface that is not used is not heard', { skip }, async () => {
+  const heard: number[] = []
+  using sender = open({ ipv6: false })
+  using deaf = open({
+    ipv6: false,
+    allows: (ifindex) => {
+      heard.push(ifindex)
+      return heard.length > 1
+    },
+  })
+  const local = { address: '127.0.0.1', port: sender.portIke }
+  const remote = { address: '127.0.0.1', port: deaf.portIke }
+  for (const octet of [1, 2]) sender.send({ local, remote, bytes: Uint8Array.of(octet) })
+  assert.deepEqual([(await deaf.next()).bytes[0], heard], [2, [1, 1]])
+})

@@ -37,6 +37,10 @@ export interface IkeSocketOptions {
   readonly portNatT: number
   readonly ipv4?: boolean
   readonly ipv6?: boolean
+  /** Whether datagrams go out from the address that they are to have; else from what the kernel chooses. */
+  readonly setSource?: boolean
+  /** Whether what comes in by an interface is taken. */
+  readonly allows?: (ifindex: number) => boolean
   /** SO_MARK: firewall mark of everything sent. */
   readonly mark?: number
   /** Octets of each receive buffer. */
@@ -69,7 +73,7 @@ export interface IkeSockets {
  * @throws SocketsError if not a single socket could be opened
  */
 export function openIkeSockets(options: IkeSocketOptions): IkeSockets {
-  const { onDatagram, onError = () => {} } = options
+  const { onDatagram, onError = () => {}, setSource = true, allows = () => true } = options
   // Everything received is copied before the next call, so the sockets can share their memory.
   const receiving = slab(32, 65536)
   const sending = slab(1, 65536)
@@ -108,6 +112,7 @@ export function openIkeSockets(options: IkeSocketOptions): IkeSockets {
       const local = decodePacketInfo(datagram.control)
       // Without both ends it cannot be answered; a truncated one cannot be authenticated.
       if (remote === undefined || local === undefined || datagram.truncated) return
+      if (!allows(local.ifindex)) return
       if (remote.scope !== 0) rememberScope(remote)
       const { address } = remote
       onDatagram({
@@ -134,13 +139,11 @@ export function openIkeSockets(options: IkeSocketOptions): IkeSockets {
       const open = opened.find((open) => open.port === local.port && open.family === family)
       if (open === undefined) return 'ENOTCONN'
       const scope = scopes.get(remote.address) ?? 0
-      return open.socket.send(
-        encodeSocketAddress(destination, remote.port, scope),
-        bytes,
-        dscp === 0
-          ? encodePacketInfo(source, scope)
-          : concat(encodePacketInfo(source, scope), encodeTrafficClass(family, dscp << 2)),
-      )
+      const control = [
+        ...(setSource ? [encodePacketInfo(source, scope)] : []),
+        ...(dscp === 0 ? [] : [encodeTrafficClass(family, dscp << 2)]),
+      ]
+      return open.socket.send(encodeSocketAddress(destination, remote.port, scope), bytes, concat(...control))
     },
     close() {
       for (const { socket } of opened) socket.close()

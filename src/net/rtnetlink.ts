@@ -4,6 +4,7 @@ import {
   attribute,
   attribute32,
   decodeAttributes,
+  encodeAttributes,
   type NetlinkMessage,
   NLM_F_CREATE,
   NLM_F_EXCL,
@@ -40,6 +41,8 @@ export interface LocalAddress {
   readonly scope: number
   /** False while duplicate address detection runs, after it has failed, and for deprecated addresses. */
   readonly usable: boolean
+  /** A privacy address of IPv6 (RFC 8981). */
+  readonly temporary: boolean
 }
 
 /** How a packet would be routed to `remote`, from `local` if given. The table that decided is in the answer. */
@@ -83,8 +86,19 @@ export function decodeRoute({ body }: NetlinkMessage): Route | undefined {
   }
 }
 
+/** What the routes that we add say of packet sizes; 0 says nothing. */
+export interface RouteMetrics {
+  readonly mtu: number
+  readonly mss: number
+}
+
 /** RTM_NEWROUTE or RTM_DELROUTE. */
-export function changeRoute(route: KernelRoute, ifindex: number | undefined, add: boolean): NetlinkRequest {
+export function changeRoute(
+  route: KernelRoute,
+  ifindex: number | undefined,
+  add: boolean,
+  metrics: RouteMetrics = { mtu: 0, mss: 0 },
+): NetlinkRequest {
   const { family, table, destination, source, gateway } = route
   const fixed = rtmsg.encode({
     rtm_family: family === 4 ? AF_INET : AF_INET6,
@@ -99,17 +113,37 @@ export function changeRoute(route: KernelRoute, ifindex: number | undefined, add
   if (source !== undefined) attributes.push({ type: RTA_PREFSRC, value: octets(source) })
   if (gateway !== undefined) attributes.push({ type: RTA_GATEWAY, value: octets(gateway) })
   if (ifindex !== undefined) attributes.push(attribute32(RTA_OIF, ifindex))
+  const sizes = [
+    ...(metrics.mtu > 0 ? [attribute32(RTAX_MTU, metrics.mtu)] : []),
+    ...(metrics.mss > 0 ? [attribute32(RTAX_ADVMSS, metrics.mss)] : []),
+  ]
+  if (add && sizes.length > 0) attributes.push({ type: RTA_METRICS, value: encodeAttributes(sizes) })
   return { type: add ? RTM_NEWROUTE : RTM_DELROUTE, flags: add ? NLM_F_CREATE | NLM_F_EXCL : 0, fixed, attributes }
 }
 
-/** RTM_NEWRULE or RTM_DELRULE of `from all lookup TABLE priority PRIORITY`. */
-export function changeRule(family: Family, table: number, priority: number, add: boolean): NetlinkRequest {
+/** The packets that a rule is for: those with this mark, or all but those. */
+export interface RuleMark {
+  readonly value: number
+  readonly mask: number
+  readonly invert: boolean
+}
+
+/** RTM_NEWRULE or RTM_DELRULE of `from all [[not] fwmark MARK/MASK] lookup TABLE priority PRIORITY`. */
+export function changeRule(
+  family: Family,
+  table: number,
+  priority: number,
+  add: boolean,
+  mark?: RuleMark,
+): NetlinkRequest {
   const fixed = fib_rule_hdr.encode({
     family: family === 4 ? AF_INET : AF_INET6,
     table: table < 256 ? table : RT_TABLE_UNSPEC,
     action: FR_ACT_TO_TBL,
+    flags: mark?.invert ? FIB_RULE_INVERT : 0,
   })
   const attributes = [attribute32(FRA_PRIORITY, priority), attribute32(FRA_TABLE, table)]
+  if (mark !== undefined) attributes.push(attribute32(FRA_FWMARK, mark.value), attribute32(FRA_FWMASK, mark.mask))
   return { type: add ? RTM_NEWRULE : RTM_DELRULE, flags: add ? NLM_F_CREATE | NLM_F_EXCL : 0, fixed, attributes }
 }
 
@@ -133,6 +167,7 @@ export function decodeLocalAddress({ body }: NetlinkMessage): LocalAddress | und
     ifindex: ifa_index,
     scope: ifa_scope,
     usable: (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED)) === 0 || (flags & IFA_F_OPTIMISTIC) !== 0,
+    temporary: ifa_family === AF_INET6 && (flags & IFA_F_TEMPORARY) !== 0,
   }
 }
 
@@ -160,7 +195,12 @@ export function queryLink(interfaceName: string | number): NetlinkRequest {
   return { type: RTM_GETLINK, fixed: ifinfomsg.encode({}), attributes: [{ type: IFLA_IFNAME, value: name }] }
 }
 
-/** Reads RTM_NEWLINK. Throws `DecodeError`. */
+/** All interfaces, for a dump. */
+export function queryLinks(): NetlinkRequest {
+  return { type: RTM_GETLINK, fixed: ifinfomsg.encode({}) }
+}
+
+/** Reads RTM_NEWLINK or RTM_DELLINK. Throws `DecodeError`. */
 export function decodeLink({ body }: NetlinkMessage): { readonly ifindex: number; readonly name: string } {
   const { ifi_index } = ifinfomsg.decode(body)
   const name = decodeAttributes(body, ifinfomsg.size).get(IFLA_IFNAME)
@@ -256,12 +296,16 @@ const RTA_OIF = 4
 const RTA_GATEWAY = 5
 const RTA_PRIORITY = 6
 const RTA_PREFSRC = 7
+const RTA_METRICS = 8
 const RTA_TABLE = 15
+const RTAX_MTU = 2
+const RTAX_ADVMSS = 8
 
 const IFA_ADDRESS = 1
 const IFA_LOCAL = 2
 const IFA_CACHEINFO = 6
 const IFA_FLAGS = 8
+const IFA_F_TEMPORARY = 0x01
 const IFA_F_NODAD = 0x02
 const IFA_F_OPTIMISTIC = 0x04
 const IFA_F_DADFAILED = 0x08
@@ -271,8 +315,11 @@ const IFA_F_TENTATIVE = 0x40
 const IFLA_IFNAME = 3
 
 const FR_ACT_TO_TBL = 1
+const FIB_RULE_INVERT = 2
 const FRA_PRIORITY = 6
+const FRA_FWMARK = 10
 const FRA_TABLE = 15
+const FRA_FWMASK = 16
 
 const AF_INET = 2
 const AF_INET6 = 10

@@ -11,6 +11,7 @@ import type { Answer } from '../ike/output.ts'
 import { ViciClient, ViciError } from './client.ts'
 import { FrameReader, frame } from './framing.ts'
 import { decodeMessage, maxFrameBytes } from './message.ts'
+import { ownerOf } from './owner.ts'
 import { encodePacket } from './packet.ts'
 import { listenVici } from './server.ts'
 import { type ScriptedDaemon, scriptedDaemon } from './testing.ts'
@@ -297,6 +298,22 @@ test('the socket is for owner and group only, and an old one is replaced', async
   assert.equal(statSync(server.path).mode & 0o777, 0o660)
   const again = await listenVici({ uri: server.uri, daemon })
   await again.close()
+})
+
+test('charon.user and charon.group: whose the socket is', {
+  skip: process.getuid?.() !== 0 && 'needs root',
+}, async () => {
+  const files = memoryFiles({ '/etc/passwd': 'root:x:0:0::/:\nvpn:x:4321:1::/:\n', '/etc/group': 'vpn:x:1234:\n' })
+  const directory = mkdtempSync(join(tmpdir(), 'vici-'))
+  const path = join(directory, 'charon.vici')
+  const owner = ownerOf('vpn', 'vpn', files)
+  const server = await listenVici({ uri: `unix://${path}`, daemon: scriptedDaemon(), owner })
+  const { uid, gid, mode } = statSync(path)
+  assert.deepEqual([uid, gid, mode & 0o777], [4321, 1234, 0o660])
+  await server.close()
+  rmSync(directory, { recursive: true })
+  assert.deepEqual(ownerOf(undefined, '77', files), { gid: 77 })
+  assert.throws(() => ownerOf('nobody-here', undefined, files), /there is no user 'nobody-here' in \/etc\/passwd/)
 })
 
 test('a file that is no socket is not removed', async () => {

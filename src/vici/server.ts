@@ -1,5 +1,5 @@
 /** The control socket: accepts clients and hands their requests to the commands. */
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
+import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { ConfigError } from '../config/config-error.ts'
 import { type ConfigFiles, diskFiles } from '../config/files.ts'
@@ -7,6 +7,7 @@ import type { Tree } from '../config/tree.ts'
 import type { LogEntry } from '../ike/output.ts'
 import { logFields } from './commands/control.ts'
 import type { Daemon } from './daemon.ts'
+import type { Owner } from './owner.ts'
 import { encodePacket } from './packet.ts'
 import { type Context, configLog } from './request.ts'
 import { eventMessage } from './sas.ts'
@@ -24,6 +25,8 @@ export interface ViciServerOptions {
   readonly uri: string
   readonly daemon: Daemon
   readonly files?: ConfigFiles
+  /** Who the UNIX socket belongs to; left out: who made it. */
+  readonly owner?: Owner
   readonly env?: Readonly<Record<string, string | undefined>>
 }
 
@@ -54,7 +57,10 @@ export async function listenVici(options: ViciServerOptions): Promise<ViciServer
       error,
     )
   }
-  if (uri.kind === 'unix') chmodSync(uri.path, 0o660)
+  if (uri.kind === 'unix') {
+    chmodSync(uri.path, 0o660)
+    if (options.owner !== undefined) giveTo(uri.path, options.owner, daemon)
+  }
   const broadcast = (name: string, message: () => Tree) => {
     let packet: Uint8Array | undefined
     for (const session of sessions) {
@@ -88,6 +94,15 @@ const cures: Readonly<Record<string, string>> = {
   EADDRINUSE: 'something else is there: remove it, or stop the daemon that listens there',
   // libuv makes ENOENT of bind(2) an EACCES.
   EACCES: 'its directory is missing or may not be written to: create it, or run the daemon as root',
+}
+
+/** Without the right to do so the socket stays whose it is: root can use it. */
+function giveTo(path: string, { uid, gid }: Owner, daemon: Daemon): void {
+  try {
+    chownSync(path, uid ?? process.getuid?.() ?? 0, gid ?? process.getgid?.() ?? 0)
+  } catch (error) {
+    daemon.log(configLog(`changing the owner of ${path} failed: ${(error as Error).message}`))
+  }
 }
 
 /** Makes the socket without rights for others from the first moment; the umask is the process's, so only for the call. */

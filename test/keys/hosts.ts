@@ -123,8 +123,9 @@ export function certificate(side: SideName, type: TestKeyType = 'p256', authorit
 }
 
 /** Both sides have certificates and demand them. */
-export function certificates(confs: Confs = {}): Confs {
-  const both = (name: SideName): Conf => merge(merge(certificate(name), { remote: 'auth = pubkey' }), confs[name] ?? {})
+export function certificates(confs: Confs = {}, type?: TestKeyType): Confs {
+  const both = (name: SideName): Conf =>
+    merge(merge(certificate(name, type), { remote: 'auth = pubkey' }), confs[name] ?? {})
   return { ...confs, left: both('left'), right: both('right') }
 }
 

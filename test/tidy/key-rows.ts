@@ -2,8 +2,13 @@
 import { authorityKeys } from '../../src/config/authority-keys.ts'
 import { childKeys } from '../../src/config/child-keys.ts'
 import { connectionKeys } from '../../src/config/connection-keys.ts'
+import { coreOptions } from '../../src/config/core-options.ts'
+import { hostOptions } from '../../src/config/host-options.ts'
 import type { Support } from '../../src/config/key-table.ts'
+import { filelogKeys, syslogKeys } from '../../src/config/log-settings.ts'
+import type { OptionTable } from '../../src/config/option-table.ts'
 import { attributeKinds } from '../../src/config/pools.ts'
+import { revocationOptions } from '../../src/config/revocation-options.ts'
 import { certificateKeys, roundKeys } from '../../src/config/round-keys.ts'
 import { type SecretKind, secretKinds } from '../../src/config/secret-kinds.ts'
 
@@ -70,4 +75,52 @@ function secretRows({ prefix, keys, refused, listed }: SecretKind): Row[] {
 
 function poolRow(name: string): Row {
   return { key: `pools.<name>.${name}`, default: '', support: 'yes' }
+}
+
+/** The options of strongswan.conf that are read. */
+export const strongswanSections: readonly Section[] = [
+  options('charon', { ...coreOptions, ...hostOptions, ...revocationOptions }),
+  {
+    title: 'charon.plugins.attr',
+    rows: [{ key: 'charon.plugins.attr.<attr>', default: '', support: 'yes' }],
+  },
+  {
+    title: 'scripts',
+    rows: ['charon.start-scripts.<name>', 'charon.stop-scripts.<name>'].map((key) => ({
+      key,
+      default: '',
+      support: 'yes',
+    })),
+  },
+  loggers('charon.filelog.<name>', filelogKeys),
+  loggers('charon.syslog.<facility>', syslogKeys, { 'charon.syslog.identifier': 'charon-systemd' }),
+  loggers('charon-systemd.journal', {}),
+]
+
+function options(title: string, table: OptionTable<never>): Section {
+  return {
+    title,
+    rows: Object.entries(table).map(([name, { default: byDefault, own }]) => ({
+      key: `${title}.${name}`,
+      default: byDefault,
+      support: own ? words.own : words.yes,
+    })),
+  }
+}
+
+function loggers(
+  title: string,
+  keys: Readonly<Record<string, string>>,
+  others: Readonly<Record<string, string>> = {},
+): Section {
+  const all = { default: '1', '<subsystem>': '<default>', ...keys }
+  const named = Object.entries(all).map(([name, byDefault]) => [`${title}.${name}`, byDefault] as const)
+  return {
+    title,
+    rows: [...named, ...Object.entries(others)].map(([key, byDefault]) => ({
+      key,
+      default: byDefault,
+      support: 'yes',
+    })),
+  }
 }

@@ -106,7 +106,7 @@ export function* verifySignature(
         policy: { initialPolicies: new Set(round.certPolicies), explicitPolicy: true },
       }),
       constraints: {
-        ...schemeConstraints(round?.signatures ?? []),
+        ...schemeConstraints(round?.signatures ?? [], settings.signatureConstraints),
         announcedHashes: signatureHashes,
         rdnMatching: settings.rdnMatching,
         ...(pinned.length > 0 && { certificates: pinned }),
@@ -163,14 +163,17 @@ export const signatureHashes: readonly number[] = [
   HASH_ALGORITHM.IDENTITY,
 ]
 
-/** The words of `auth` as constraints: all of them for the AUTH signature, those without `ike:` for the chain. */
-function schemeConstraints(signatures: readonly SignatureConstraint[]): PeerConstraints {
+/**
+ * The words of `auth` as constraints: all of them for the AUTH signature, those without `ike:` for the chain. Without
+ * `signature_authentication_constraints` the schemes for the AUTH signature are those with `ike:` alone.
+ */
+function schemeConstraints(signatures: readonly SignatureConstraint[], all: boolean): PeerConstraints {
   const typed = signatures.flatMap(perKeyType)
   if (typed.length === 0) return {}
   const schemes = (list: typeof typed): SchemeConstraint[] =>
     list.flatMap(({ keyType, hashes, pss }) => hashes.map((hash) => ({ keyType, hash, ...(pss && { pss }) })))
   const chain = schemes(typed.filter(({ ikeOnly }) => !ikeOnly))
-  const auth = schemes(typed)
+  const auth = schemes(typed.filter(({ ikeOnly }) => all || ikeOnly))
   return {
     keyTypes: [...new Set(typed.map(({ keyType }) => keyType))],
     minimumBits: Object.fromEntries(

@@ -160,7 +160,6 @@ function inIkeAuth(sa: IkeSa, { childless }: Connection, plan: ChildPlan | undef
 
 /** Resolves the peer's name and asks the kernel from which address it would go there. */
 function* findAddresses(sa: IkeSa, connection: Connection): Script<void> {
-  const { core } = sa
   let remote = sa.remote.address
   if (remote === '%any') {
     const name = connection.remoteAddresses.find((pattern) => pattern.kind === 'name')
@@ -168,11 +167,7 @@ function* findAddresses(sa: IkeSa, connection: Connection): Script<void> {
       throw new LocalFailure(`unable to initiate to %any: give ${connection.name} a remote address`)
     const ours = firstHost(connection.localAddresses)
     const family = ours === undefined ? undefined : familyOf(ours)
-    const addresses = yield* run({ kind: 'resolve', name: name.name, ...(family && { family }) })
-    core.connections.resolved(name.name, addresses)
-    const [first] = addresses
-    if (first === undefined) throw new LocalFailure(`unable to resolve ${name.name}, initiate aborted`)
-    remote = first
+    remote = yield* resolveName(sa, name.name, family)
   }
   let local = sa.local.address
   if (local === '%any') {
@@ -181,6 +176,27 @@ function* findAddresses(sa: IkeSa, connection: Connection): Script<void> {
     local = found.source
   }
   sa.moveTo({ ...sa.local, address: local }, { ...sa.remote, address: remote })
+}
+
+/** Asks again after `retry_initiate_interval` when there is no address, as long as the IKE SA is wanted. */
+function* resolveName(sa: IkeSa, name: string, family: 4 | 6 | undefined): Script<string> {
+  const { core } = sa
+  for (;;) {
+    let addresses: readonly string[] = []
+    try {
+      addresses = yield* run({ kind: 'resolve', name, ...(family && { family }) })
+    } catch (error) {
+      if (sa.destroyed) throw error
+      core.log('CFG', 2, `resolving '${name}' failed: ${error instanceof Error ? error.message : String(error)}`, sa)
+    }
+    core.connections.resolved(name, addresses)
+    const [first] = addresses
+    if (first !== undefined) return first
+    const seconds = core.settings.retryInitiateSeconds
+    if (seconds === 0) throw new LocalFailure(`unable to resolve ${name}, initiate aborted`)
+    core.log('IKE', 1, `unable to resolve ${name}, retrying in ${seconds}s`, sa)
+    yield* sleep(seconds * 1000)
+  }
 }
 
 /** Our configured address of the peer's family; the kernel chooses one where there is none. */

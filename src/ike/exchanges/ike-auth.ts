@@ -40,6 +40,7 @@ import type { ChildPlan } from '../child-plan.ts'
 import { assert, ExchangeTimeout, PeerRefused, Refusal } from '../errors.ts'
 import { announceEstablished } from '../established.ts'
 import type { IkeSa } from '../ike-sa.ts'
+import { closeSa } from '../initiation.ts'
 import { refuseCritical } from '../messages.ts'
 import { announceMobike, learnMobike } from '../mobike.ts'
 import { errorIn, has, notify } from '../notifies.ts'
@@ -143,9 +144,9 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
     const message = error instanceof Error ? error.message : String(error)
     if (!(error instanceof KernelError)) core.log('IKE', 1, message, sa)
     if (askForPairs(sa, offered, error)) return
-    core.log('IKE', 1, 'failed to establish CHILD_SA, keeping IKE_SA', sa)
-    core.alert('keep-on-child-sa-failure', sa)
+    keepOrClose(sa)
     plan.failed(message, error instanceof Error ? error : undefined)
+    if (sa.closing) return undefined
     // What the peer has installed must go again.
     const theirs = answer.SA?.proposals[0]
     if (theirs?.spi.length === 4) yield* deleteChild(theirs.protocol, spi.spi)
@@ -276,11 +277,25 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     // What the kernel refused to install has been logged where it happened.
     const logged = error instanceof KernelError && error.operation !== 'allocate-spi'
     if (!logged) core.log('IKE', 1, error instanceof Error ? error.message : String(error), sa)
-    core.log('IKE', 1, 'failed to establish CHILD_SA, keeping IKE_SA', sa)
-    core.alert('keep-on-child-sa-failure', sa)
+    keepOrClose(sa)
     return [...payloads, notify(type), ...mobike]
   }
 }
+
+/** The child of IKE_AUTH could not be made. The answer that says so is to arrive before the DELETE of the IKE SA. */
+function keepOrClose(sa: IkeSa): void {
+  const { core } = sa
+  if (core.settings.closeIkeOnChildFailure) {
+    core.log('IKE', 1, 'closing IKE_SA due CHILD_SA setup failure', sa)
+    if (sa.role === 'initiator') closeSa(sa)
+    else sa.after(answerFirstMs, () => closeSa(sa))
+    return
+  }
+  core.log('IKE', 1, 'failed to establish CHILD_SA, keeping IKE_SA', sa)
+  core.alert('keep-on-child-sa-failure', sa)
+}
+
+const answerFirstMs = 100
 
 /** An INFORMATIONAL with one error notify; whether it is answered does not matter any more. */
 function* tellPeer(type: number): Script<void> {

@@ -26,7 +26,7 @@ import type { Header } from '../../wire/header.ts'
 import { decodeMessage, encodeMessage, type Message } from '../../wire/message.ts'
 import { describeMessage } from '../../wire/mnemonic.ts'
 import { EXCHANGE, NOTIFY, nameOf, TRANSFORM_TYPE } from '../../wire/numbers.ts'
-import type { NPayload, Payload } from '../../wire/payloads/index.ts'
+import type { NPayload, Payload, VPayload } from '../../wire/payloads/index.ts'
 import { formatGateway, type Gateway } from '../../wire/redirect.ts'
 import { ShapeError, shape } from '../../wire/shape.ts'
 import { announceLookup } from '../auth/hash-and-url.ts'
@@ -97,6 +97,7 @@ export function* initiate(sa: IkeSa): Script<Gateway | undefined> {
         { type: 'KE', method, data: pair.public },
         { type: 'Nonce', nonce: ni },
         ...capabilities(sa, connection),
+        ...vendorIds(core),
       ],
       (received) => {
         if (redirectInInit(sa, refusalShape(received.payloads).N, ni) !== undefined) return undefined
@@ -261,6 +262,7 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
     { type: 'KE', method: KE.method, data: ours.public },
     { type: 'Nonce', nonce: nr },
     ...capabilities(sa, connection, N),
+    ...vendorIds(core),
   ]
   const ocsp = ocspRequest(sa.candidates.filter(({ sendCertreq }) => sendCertreq))
   if (certreq !== undefined) answer.splice(5, 0, certreq, ...(ocsp ? [ocsp] : []), ...announceLookup(sa))
@@ -395,9 +397,19 @@ function keyExchangesOf(proposals: readonly ConfiguredProposal[]): number[] {
 }
 
 export function selectionRules(core: Core): SelectionRules {
-  const { preferConfiguredProposals, acceptPrivateAlgs } = core.settings
-  return { preferConfigured: preferConfiguredProposals, acceptPrivate: acceptPrivateAlgs }
+  return { preferConfigured: core.settings.preferConfiguredProposals }
 }
+
+/** What we say of ourselves, if we are to: charon's Vendor IDs, so that its rules for peers that it knows hold for us. */
+function vendorIds({ settings }: Core): VPayload[] {
+  return [
+    ...(settings.sendVendorId ? [strongSwan] : []),
+    ...(settings.ciscoFlexvpn ? [Buffer.from('FLEXVPN-SUPPORTED')] : []),
+  ].map((data) => ({ type: 'V', data: Uint8Array.from(data) }))
+}
+
+/** MD5 of `strongSwan`. */
+const strongSwan: Uint8Array = Buffer.from('882fe56d6fd20dbc2251613b2ebe5beb', 'hex')
 
 function groupIn({ data }: NPayload): number {
   return ((data[0] ?? 0) << 8) | (data[1] ?? 0)

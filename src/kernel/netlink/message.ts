@@ -94,6 +94,19 @@ export function decodeStatus(message: NetlinkMessage): NetlinkStatus {
   return { errno, detail: detail && text(detail) }
 }
 
+/** Attributes inside the value of another one. */
+export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
+  const length = attributes.reduce((sum, { value }) => sum + align4(nlattr.size + value.length), 0)
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const { type, value } of attributes) {
+    bytes.set(nlattr.encode({ nla_len: nlattr.size + value.length, nla_type: type }), at)
+    bytes.set(value, at + nlattr.size)
+    at += align4(nlattr.size + value.length)
+  }
+  return bytes
+}
+
 /** A structure as the value of an attribute. */
 export function attribute<T>(type: number, layout: Struct<T>, value: Partially<T>): Attribute {
   return { type, value: layout.encode(value) }

@@ -183,6 +183,7 @@ export class NetlinkEvents {
   /**
    * @param onMessage must not throw anything but DecodeError, which is counted and forgotten
    * @param onLost is called when the kernel had to drop notifications
+   * @param bufferBytes octets of notifications that may wait
    * @throws SystemCallError
    */
   constructor(
@@ -190,8 +191,9 @@ export class NetlinkEvents {
     groups: readonly number[],
     onMessage: (message: NetlinkMessage) => void,
     onLost: () => void,
+    bufferBytes: number = eventBufferBytes,
   ) {
-    this.#socket = openNetlink(protocol, eventBufferBytes)
+    this.#socket = openNetlink(protocol, bufferBytes)
     for (const group of groups) this.#socket.setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
     this.#socket.listen((batch) => {
       for (const datagram of batch) {

@@ -18,7 +18,10 @@ export const XFRM_MSG_EXPIRE = 0x18
 export const XFRM_MSG_UPDPOLICY = 0x19
 export const XFRM_MSG_UPDSA = 0x1a
 export const XFRM_MSG_NEWAE = 0x1e
+export const XFRM_MSG_NEWSPDINFO = 0x24
 export const XFRM_MSG_MAPPING = 0x26
+export const XFRMA_SPD_IPV4_HTHRESH = 3
+export const XFRMA_SPD_IPV6_HTHRESH = 4
 
 export const XFRMNLGRP_ACQUIRE = 1
 export const XFRMNLGRP_EXPIRE = 2

@@ -16,11 +16,14 @@ import {
   XFRM_MSG_DELPOLICY,
   XFRM_MSG_GETPOLICY,
   XFRM_MSG_NEWPOLICY,
+  XFRM_MSG_NEWSPDINFO,
   XFRM_MSG_UPDPOLICY,
   XFRM_POLICY_ALLOW,
   XFRM_POLICY_BLOCK,
   XFRM_POLICY_ICMP,
   XFRMA_IF_ID,
+  XFRMA_SPD_IPV4_HTHRESH,
+  XFRMA_SPD_IPV6_HTHRESH,
   XFRMA_TMPL,
 } from './numbers.ts'
 import { markAttributes } from './states.ts'
@@ -67,6 +70,23 @@ export function deletePolicy(key: PolicyKey, ifindex = 0): NetlinkRequest {
 /** XFRM_MSG_GETPOLICY of one policy. */
 export function queryPolicy(key: PolicyKey, ifindex = 0): NetlinkRequest {
   return { type: XFRM_MSG_GETPOLICY, ...keyRequest(key, ifindex) }
+}
+
+/** XFRM_MSG_NEWSPDINFO: policies with prefixes of at least so many local and remote bits are found by hash. */
+export function setPolicyHash(
+  bits: {
+    readonly [family in 4 | 6]: readonly [local: number, remote: number]
+  },
+): NetlinkRequest {
+  return {
+    type: XFRM_MSG_NEWSPDINFO,
+    fixed: new Uint8Array(4),
+    // xfrmu_spdhthresh: two octets.
+    attributes: [
+      { type: XFRMA_SPD_IPV4_HTHRESH, value: Uint8Array.from(bits[4]) },
+      { type: XFRMA_SPD_IPV6_HTHRESH, value: Uint8Array.from(bits[6]) },
+    ],
+  }
 }
 
 /** XFRM_MSG_GETPOLICY of all policies, for `NetlinkRequests.dump`. */
