@@ -89,7 +89,7 @@ export const childKeys: KeyTable<ChildDraft> = {
   updown: field('updown', (text) => text, { syntax: 'command', default: '' }),
   hostaccess: field('hostaccess', parseBool, bool('no')),
   mode: field('mode', parseMode, {
-    syntax: 'tunnel, transport, transport_proxy, beet, pass, drop',
+    syntax: 'tunnel, transport, pass, drop',
     default: 'tunnel',
   }),
   policies: field('policies', parseBool, bool('yes')),
@@ -162,9 +162,16 @@ function selectors(name: 'localTs' | 'remoteTs'): KeyRow<ChildDraft> {
 }
 
 function parseMode(text: string): ChildConfig['mode'] {
-  if (text.toLowerCase() === 'iptfs') throw new ConfigError('IP-TFS is not supported; use tunnel')
-  return parseKeywordOf(['tunnel', 'transport', 'transport_proxy', 'beet', 'pass', 'drop'])(text)
+  const reason = refusedModes.get(text.toLowerCase())
+  if (reason !== undefined) throw new ConfigError(reason)
+  return parseKeywordOf(['tunnel', 'transport', 'pass', 'drop'])(text)
 }
+
+const refusedModes: ReadonlyMap<string, string> = new Map([
+  ['iptfs', 'IP-TFS is not supported; use tunnel'],
+  ['beet', 'BEET, a private extension, is not supported; use tunnel'],
+  ['transport_proxy', 'transport mode for the hosts of a Mobile IPv6 proxy is not supported; use transport'],
+])
 
 function parsePerCpu(text: string): void {
   const isOff = text.toLowerCase() !== 'encap' && !parseBool(text)

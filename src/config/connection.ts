@@ -88,7 +88,7 @@ export interface ConfiguredMark {
 
 export interface ChildConfig {
   readonly name: string
-  readonly mode: 'tunnel' | 'transport' | 'transport_proxy' | 'beet' | 'pass' | 'drop'
+  readonly mode: 'tunnel' | 'transport' | 'pass' | 'drop'
   readonly espProposals: readonly ConfiguredProposal[]
   readonly ahProposals: readonly ConfiguredProposal[]
   readonly localTs: readonly ConfiguredSelector[]

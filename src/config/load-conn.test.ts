@@ -328,7 +328,7 @@ test('children are the same whatever they are called, and differ by any key', ()
   const child = (text: string) => load(`children { ${text} }`).children[0] ?? assert.fail()
   assert.ok(sameChild(child('a { }'), child('b { rekey_time = 1h\n }')))
   for (const text of [
-    'mode = beet',
+    'mode = transport',
     'mark_in = 1',
     'local_ts = ::/0',
     'life_bytes = 1',

@@ -148,8 +148,6 @@ export class Traps {
 const modeNames: Readonly<Record<ChildConfig['mode'], PolicyView['mode']>> = {
   tunnel: 'TUNNEL',
   transport: 'TRANSPORT',
-  transport_proxy: 'TRANSPORT_PROXY',
-  beet: 'BEET',
   pass: 'PASS',
   drop: 'DROP',
 }

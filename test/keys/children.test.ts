@@ -74,16 +74,21 @@ key('children.<child>.hostaccess', 'the script hears that this host is meant too
 
 const hostToHost = { both: { child: 'local_ts = dynamic\nremote_ts = dynamic' } }
 
-key('children.<child>.mode', 'tunnel, transport, beet; pass and drop are policies alone', async () => {
-  assert.equal(onlyChild((await up()).left).mode, 'TUNNEL')
-  const text = `${hostToHost.both.child}\nmode =`
-  assert.equal(onlyChild((await up({ both: { child: `${text} transport` } })).left).mode, 'TRANSPORT')
-  for (const mode of ['pass', 'drop']) {
-    const world = await hosts(child(`mode = ${mode}\nstart_action = trap`))
-    assert.deepEqual([...new Set(world.left.kernel.policies.map(({ action }) => action))], [mode])
-  }
-  await refused(child('mode = iptfs'), /invalid value for: mode/)
-})
+key(
+  'children.<child>.mode',
+  'tunnel, transport; pass and drop are policies alone, what is not there is refused',
+  async () => {
+    assert.equal(onlyChild((await up()).left).mode, 'TUNNEL')
+    const text = `${hostToHost.both.child}\nmode =`
+    assert.equal(onlyChild((await up({ both: { child: `${text} transport` } })).left).mode, 'TRANSPORT')
+    for (const mode of ['pass', 'drop']) {
+      const world = await hosts(child(`mode = ${mode}\nstart_action = trap`))
+      assert.deepEqual([...new Set(world.left.kernel.policies.map(({ action }) => action))], [mode])
+    }
+    for (const mode of ['iptfs', 'beet', 'transport_proxy'])
+      await refused(child(`mode = ${mode}`), /invalid value for: mode/)
+  },
+)
 
 key('children.<child>.policies', 'no: states alone', async () => {
   const world = await hosts(child('policies = no'))
