@@ -105,8 +105,8 @@ export function changeRoute(
     rtm_dst_len: destination.prefix,
     rtm_table: table < 256 ? table : RT_TABLE_UNSPEC,
     rtm_protocol: RTPROT_STATIC,
-    // Without a gateway the destination is on the link; IPv6 knows no scopes of routes.
-    rtm_scope: !add ? RT_SCOPE_NOWHERE : family === 4 && gateway === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+    // Also without a gateway: what is behind a tunnel is not on the link.
+    rtm_scope: add ? RT_SCOPE_UNIVERSE : RT_SCOPE_NOWHERE,
     rtm_type: RTN_UNICAST,
   })
   const attributes: Attribute[] = [{ type: RTA_DST, value: octets(destination.address) }, attribute32(RTA_TABLE, table)]
