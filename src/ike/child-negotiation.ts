@@ -168,13 +168,8 @@ export function* conclude(
       `traffic selectors ${formatSelectors(localTs)} === ${formatSelectors(remoteTs)} are not within ours, no CHILD_SA built`,
     )
   }
-  if (draft.transport && !transport) {
-    // RFC 7296 §1.3.1: an initiator that cannot accept tunnel mode MUST delete the SA.
-    throw new Refusal(
-      NOTIFY.NO_PROPOSAL_CHOSEN,
-      'peer declined transport mode, no CHILD_SA built: set mode = tunnel, or transport on both sides',
-    )
-  }
+  // RFC 7296 §1.3.1: without the peer's consent it is tunnel mode, which protects the same packets; charon takes it, too.
+  if (draft.transport && !transport) core.log('IKE', 1, 'peer declined transport mode, using tunnel mode', sa)
   const agreement = agree(selected, N, transport ? 'transport' : 'tunnel', localTs, remoteTs, spi.cpi)
   const child = yield* establish(sa, {
     ...(draft.old && { old: draft.old }),

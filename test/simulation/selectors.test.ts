@@ -5,6 +5,7 @@ import type { AddressSelector } from '../../src/wire/payloads/index.ts'
 import { dynamic, subnet } from './connection.ts'
 import { carries, failed, logged, nothingLeaks, onlyChild, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
 import { established, pair } from './pair.ts'
+import { stillWorks } from './rekey.ts'
 import { scenario } from './scenario.ts'
 
 function text(selectors: readonly AddressSelector[]): string[] {
@@ -74,18 +75,17 @@ scenario('dynamic selectors behind a NAT have nothing in common', () => {
   saidToPeer(world.right, 'N(TS_UNACCEPT)')
 })
 
-/** RFC 7296 §1.3.1: whoever asks for transport mode and does not get it may delete the Child SA. */
+/** RFC 7296 §1.3.1: whoever asks for transport mode and does not get it has tunnel mode, as with charon. */
 scenario('transport mode that the responder declines', () => {
   const hosts = { localTs: [dynamic()], remoteTs: [dynamic()] }
-  const world = pair({ left: { child: { mode: 'transport', ...hosts } }, right: { child: hosts } })
-  const answer = world.left.command({ kind: 'initiate', child: 'net', timeoutMs: 0 })
-  world.settle()
-  failed(answer(), /./)
-  logged(world.left, 'peer declined transport mode')
+  const world = established({ left: { child: { mode: 'transport', ...hosts } }, right: { child: hosts } })
+  logged(world.left, 'peer declined transport mode, using tunnel mode')
   for (const host of world.hosts) {
-    assert.deepEqual(onlySa(host).children, [])
-    assert.deepEqual(host.kernel.states, [])
+    assert.equal(onlyChild(host).mode, 'TUNNEL')
+    for (const { mode } of host.kernel.states) assert.equal(mode, 'tunnel')
   }
+  sameSingleChild(world)
+  stillWorks(world, world.left)
 })
 
 scenario('transport mode that the initiator does not ask for', () => {
