@@ -201,5 +201,5 @@ function* installTraps(core: Core, ended: readonly Ended[]): Script<void> {
 export function startAgain(core: Core, connection: Connection, plan: ChildPlan, remote: string | undefined): void {
   // Where the configuration says where the peer is, it is asked again: a name may have another address by now.
   const configured = connection.remoteAddresses.some(({ kind }) => kind === 'host' || kind === 'name')
-  initiate(core, connection, plan, configured ? undefined : remote)
+  initiate(core, connection, plan, configured || remote === undefined ? {} : { remote })
 }

@@ -22,11 +22,13 @@ import type { IkeSa } from './ike-sa.ts'
 import type { IpcompAgreement } from './ipcomp.ts'
 import type { Use } from './last-use.ts'
 import type { Marking } from './marks.ts'
+import type { ToldChildState } from './output.ts'
 import type { ChildSuite, Selected } from './proposals.ts'
 import { readdressed } from './relocation.ts'
 import { kernel, type Script } from './script.ts'
 import type { Timer } from './timers.ts'
 import type { ChildSaState } from './view.ts'
+import { ikeSaView } from './views.ts'
 
 /** What the two sides agreed on. */
 export interface ChildAgreement {
@@ -51,7 +53,7 @@ export class ChildSa {
   /** Rekeying keeps it. */
   readonly marking: Marking
   agreement: ChildAgreement
-  state: ChildSaState = 'CREATED'
+  #state: ChildSaState = 'CREATED'
   /** Our own request to delete it is on its way. */
   deleteSent = false
   /** We want it to go: nothing brings it back. */
@@ -111,6 +113,16 @@ export class ChildSa {
 
   get name(): string {
     return this.config.name
+  }
+
+  get state(): ChildSaState {
+    return this.#state
+  }
+
+  set state(state: ChildSaState) {
+    if (state === this.#state) return
+    this.#state = state
+    if (isTold(state)) tellState(this, state)
   }
 
   get encapsulated(): boolean {
@@ -347,6 +359,8 @@ export class ChildSa {
   *move(sa: IkeSa): Script<void> {
     if (this.#in === undefined || this.isAt(sa)) return
     const { core, local, remote } = sa
+    const wasInstalled = this.state === 'INSTALLED'
+    if (wasInstalled) tellState(this, 'UPDATING')
     const { localTs, remoteTs } = this.agreement
     this.idleSinceMs = core.now // Linux forgets when a state that moves was used
     this.agreement = {
@@ -387,6 +401,7 @@ export class ChildSa {
       wanted.filter(({ direction }) => direction !== 'out'),
     )
     yield* this.#moveRoutes(sa)
+    if (wasInstalled && this.state === 'INSTALLED') tellState(this, 'INSTALLED')
   }
 
   /** Those that have been removed meanwhile stay away. */
@@ -416,4 +431,15 @@ function* performed(state: KernelSa): Script<void> {
   } catch (error) {
     if (!(error instanceof KernelError)) throw error
   }
+}
+
+function isTold(state: ChildSaState): state is ToldChildState {
+  return state === 'INSTALLING' || state === 'INSTALLED' || state === 'REKEYING' || state === 'REKEYED'
+}
+
+/** Says that a Child SA is in this state. */
+export function tellState(child: ChildSa, state: ToldChildState): void {
+  const view = ikeSaView(child.owner, [child])
+  const ikeSa = { ...view, children: view.children.map((one) => ({ ...one, state })) }
+  child.owner.core.event({ kind: 'child-state', state, ikeSa })
 }

@@ -109,7 +109,7 @@ function unloadConnection(core: Core, name: string): boolean {
 function initiateCommand(
   core: Core,
   id: number,
-  { ike, child, timeoutMs }: Extract<Command, { kind: 'initiate' }>,
+  { ike, child, timeoutMs, between }: Extract<Command, { kind: 'initiate' }>,
   answer: (result: Answer) => void,
 ): void {
   if (ike === undefined && child === undefined) return answer({ kind: 'failed', message: 'missing configuration name' })
@@ -129,14 +129,14 @@ function initiateCommand(
     if (found === undefined) return once({ kind: 'failed', message: `CHILD_SA config '${child}' not found` })
     const plan = new ChildPlan(found.config)
     plan.listen({ begun, up: () => once({ kind: 'done' }), failed: fail })
-    initiate(core, found.connection, plan)
+    initiate(core, found.connection, plan, between)
     return underWay()
   }
   const connection = ike === undefined ? undefined : core.connections.get(ike)
   if (connection === undefined) return once({ kind: 'failed', message: `IKE_SA config '${ike}' not found` })
-  const existing = reusable(core, connection)
+  const existing = reusable(core, connection, between)
   if (existing?.state === 'ESTABLISHED') return once({ kind: 'done' })
-  const sa = existing ?? connect(core, connection, undefined, { begun })
+  const sa = existing ?? connect(core, connection, undefined, { ...between, begun })
   if (existing !== undefined) begun(existing)
   sa.onEstablished(() => once({ kind: 'done' }))
   sa.onDestroy(() => fail('IKE_SA was closed'))

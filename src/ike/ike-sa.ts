@@ -6,7 +6,7 @@ import { type Endpoint, formatEndpoint, type Path, sameEndpoint } from '../wire/
 import { EXCHANGE } from '../wire/numbers.ts'
 import { endIkeSa } from './actions.ts'
 import type { ChildPlan } from './child-plan.ts'
-import type { ChildSa } from './child-sa.ts'
+import { type ChildSa, tellState } from './child-sa.ts'
 import type { AnsweredRekey, FollowUps } from './collisions.ts'
 import { type Core, initRequestKey } from './core.ts'
 import { Dialogue } from './dialogue.ts'
@@ -349,6 +349,7 @@ export class IkeSa {
     this.#forgetReplacedKeys()
     this.#halfOpenTimer?.clear()
     this.leaveHalfOpen?.()
+    this.core.event({ kind: 'ike-state', state: 'ESTABLISHED', ikeSa: ikeSaView(this, []) })
     for (const listener of this.#establishedListeners.splice(0)) listener()
   }
 
@@ -413,6 +414,7 @@ export class IkeSa {
       this.removeChild(child)
     }
     releaseAddresses(this)
+    core.event({ kind: 'ike-state', state: 'DESTROYING', ikeSa: { ...ikeSaView(this, []), state: 'DESTROYING' } })
     tellTasks()
     for (const listener of this.#destroyListeners.splice(0)) listener()
     this.#forgetKeys()
@@ -482,6 +484,7 @@ export class IkeSa {
   /** Takes a child out of the kernel and forgets it. */
   removeChild(child: ChildSa): void {
     if (!this.children.delete(child.uniqueId)) return
+    tellState(child, 'DESTROYING')
     this.core.sas.removeChild(child)
     if (!this.#destroyed) sendOnSuccessor(this, child)
     leaveToHeirs(child)

@@ -9,18 +9,19 @@ import { connect } from './exchanges/connect.ts'
 import * as createChildSa from './exchanges/create-child-sa.ts'
 import { closeChild, closeIkeSa } from './exchanges/delete.ts'
 import type { IkeSa } from './ike-sa.ts'
+import type { Between } from './input.ts'
 import { isUnique } from './marks.ts'
 
 /**
  * Starts to bring up `plan`'s child; the plan's listeners hear how it ends. Returns the IKE SA that works on it.
- * @param remote where the peer was last, for a connection that does not say where it is
+ * @param between our address and the peer's, for a connection that does not say where they are
  */
-export function initiate(core: Core, connection: Connection, plan: ChildPlan, remote?: string): IkeSa {
-  const sa = reusable(core, connection, remote)
+export function initiate(core: Core, connection: Connection, plan: ChildPlan, between: Between = {}): IkeSa {
+  const sa = reusable(core, connection, between)
   if (sa === undefined) {
     // RFC 7296 §3.15.4: an IKE SA that got no address is deleted, and all is tried from the start.
     for (const other of ofConnection(core, connection)) if (other.virtualIps.missing) closeSa(other)
-    return connect(core, connection, plan, { ...(remote !== undefined && { remote }) })
+    return connect(core, connection, plan, between)
   }
   plan.begun(sa)
   const { config } = plan
@@ -58,7 +59,7 @@ export function createChild(sa: IkeSa, plan: ChildPlan): void {
 }
 
 /** An IKE SA of an equal connection that can take another child (CHARON 2.2). */
-export function reusable(core: Core, connection: Connection, remote?: string): IkeSa | undefined {
+export function reusable(core: Core, connection: Connection, { local, remote }: Between = {}): IkeSa | undefined {
   if (!core.settings.reuseIkeSa) return undefined
   return ofConnection(core, connection).find(
     (sa) =>
@@ -67,6 +68,7 @@ export function reusable(core: Core, connection: Connection, remote?: string): I
         (sa.state === 'CONNECTING' && sa.role === 'initiator')) &&
       !sa.closing &&
       !lacksAddress(sa, connection) &&
+      (local === undefined || sa.local.address === local) &&
       (remote === undefined || sa.remote.address === remote),
   )
 }

@@ -28,6 +28,12 @@ export interface SaSelector {
   readonly childId?: number
 }
 
+/** The addresses of an IKE SA, as far as they are given. */
+export interface Between {
+  readonly local?: string
+  readonly remote?: string
+}
+
 export type Command =
   /** Adds, updates or replaces a connection (CHARON rules of load-conn) and runs its start actions. */
   | { readonly kind: 'load-connection'; readonly connection: Connection }
@@ -45,6 +51,8 @@ export type Command =
       readonly child?: string
       readonly timeoutMs: number
       readonly initLimits?: boolean
+      /** Between which addresses, for a connection that does not say it. */
+      readonly between?: Between
     }
   | { readonly kind: 'terminate'; readonly select: SaSelector; readonly force: boolean; readonly timeoutMs: number }
   | { readonly kind: 'rekey'; readonly select: SaSelector; readonly reauth: boolean }

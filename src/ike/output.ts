@@ -107,6 +107,9 @@ export type AlertKind =
   | 'cert-policy-violation'
   | 'shutdown-signal'
 
+/** States of a Child SA that are told when it enters them. */
+export type ToldChildState = 'INSTALLING' | 'INSTALLED' | 'UPDATING' | 'REKEYING' | 'REKEYED' | 'DESTROYING'
+
 export type Event =
   | { readonly kind: 'ike-updown'; readonly up: boolean; readonly ikeSa: IkeSaView }
   /** `ikeSa.children` holds just the child it is about. */
@@ -115,6 +118,10 @@ export type Event =
   /** `ikeSa.children` holds the old child, then the new one. */
   | { readonly kind: 'child-rekey'; readonly ikeSa: IkeSaView }
   | { readonly kind: 'ike-update'; readonly local: Endpoint; readonly remote: Endpoint; readonly ikeSa: IkeSaView }
+  /** `ikeSa` has no children. */
+  | { readonly kind: 'ike-state'; readonly state: 'ESTABLISHED' | 'DESTROYING'; readonly ikeSa: IkeSaView }
+  /** `ikeSa.children` holds just the child it is about. */
+  | { readonly kind: 'child-state'; readonly state: ToldChildState; readonly ikeSa: IkeSaView }
   | { readonly kind: 'alert'; readonly alert: AlertKind; readonly ikeSa?: IkeSaView }
 
 /** Outcome of a command; `message` is the sentence VICI gives as `errmsg`. */

@@ -135,6 +135,16 @@ const events: readonly (readonly [Event, string, string])[] = [
     'ike-update',
     `local-host=192.0.2.9 local-port=500 remote-host=192.0.2.8 remote-port=501 ud {${ike}}`,
   ],
+  [
+    { kind: 'ike-state', state: 'ESTABLISHED', ikeSa: { ...sampleIkeSa, children: [] } },
+    'ike-state-established',
+    `ud {${ike} child-sas {}}`,
+  ],
+  [
+    { kind: 'child-state', state: 'INSTALLED', ikeSa: sampleIkeSa },
+    'child-state-installed',
+    `ud {${ike} child-sas {ud {${child}}}}`,
+  ],
   [{ kind: 'alert', alert: 'shutdown-signal' }, 'alert', 'type=shutdown-signal'],
   [{ kind: 'alert', alert: 'ts-mismatch', ikeSa: sampleIkeSa }, 'alert', `type=ts-mismatch ike-sa {ud {${ike}}}`],
 ]

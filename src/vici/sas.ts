@@ -14,9 +14,23 @@ export function ikeSaSection(sa: IkeSaView): Tree {
   return [section(nameOf(sa), [...ikeFields(sa), section('child-sas', children)])]
 }
 
+/** What clients register for to hear of it. */
+export function eventName(event: Event): string {
+  return event.kind === 'ike-state' || event.kind === 'child-state'
+    ? `${event.kind}-${event.state.toLowerCase()}`
+    : event.kind
+}
+
 /** An event that goes to every client registered for it. */
 export function eventMessage(event: Event): { readonly name: string; readonly message: Tree } {
   switch (event.kind) {
+    case 'ike-state':
+      return { name: eventName(event), message: ikeSaSection(event.ikeSa) }
+    case 'child-state': {
+      const children = event.ikeSa.children.map((child) => section(child.name, childFields(child)))
+      const fields = [...ikeFields(event.ikeSa), section('child-sas', children)]
+      return { name: eventName(event), message: [section(nameOf(event.ikeSa), fields)] }
+    }
     case 'ike-updown':
       return { name: event.kind, message: [...flag('up', event.up), bareIkeSa(event.ikeSa)] }
     case 'child-updown':

@@ -10,7 +10,7 @@ import type { Daemon } from './daemon.ts'
 import type { Owner } from './owner.ts'
 import { encodePacket } from './packet.ts'
 import { type Context, configLog } from './request.ts'
-import { eventMessage } from './sas.ts'
+import { eventMessage, eventName } from './sas.ts'
 import { Session } from './session.ts'
 import { listenOptions, parseViciUri } from './uri.ts'
 
@@ -73,10 +73,7 @@ export async function listenVici(options: ViciServerOptions): Promise<ViciServer
     log: (entry: LogEntry) => {
       if (entry.level <= 1) broadcast('log', () => logFields(entry, 0))
     },
-    event: (event) => {
-      const { name, message } = eventMessage(event)
-      broadcast(name, () => message)
-    },
+    event: (event) => broadcast(eventName(event), () => eventMessage(event).message),
   })
   server.on('error', (error) => daemon.log(configLog(`accepting a vici connection failed: ${error.message}`)))
   return {

@@ -39,12 +39,16 @@ export interface PendingJob {
   outcome: { readonly value: unknown } | { readonly error: Error } | undefined
 }
 
+/** An SA has come into a state. */
+export type StateEvent = Extract<Event, { kind: 'ike-state' | 'child-state' }>
 export class Host {
   readonly name: string
   engine: Engine
   kernel: SimulatedKernel
   readonly logs: LogEntry[] = []
-  readonly events: Event[] = []
+  /** But for those that tell a state. */
+  readonly events: Exclude<Event, StateEvent>[] = []
+  readonly states: StateEvent[] = []
   /** The name servers that the core wants to be asked. */
   nameServers: readonly NameServer[] = []
   /** The updown scripts that it has run, in order. */
@@ -175,7 +179,8 @@ export class Host {
           this.#options.note?.(output.entry)
           break
         case 'event':
-          this.events.push(output.event)
+          if (output.event.kind === 'ike-state' || output.event.kind === 'child-state') this.states.push(output.event)
+          else this.events.push(output.event)
           break
         case 'answer':
           this.#answers.set(output.command, output.answer)
@@ -250,6 +255,7 @@ export class Host {
   forget(): void {
     this.logs.length = 0
     this.events.length = 0
+    this.states.length = 0
     this.sent.length = 0
     this.#labels.clear()
   }

@@ -8,6 +8,7 @@ import type { Core } from '../core.ts'
 import { AddressLost, assert, ExchangeTimeout, LocalFailure, PeerRefused, Refusal } from '../errors.ts'
 import { IkeSa } from '../ike-sa.ts'
 import { createChild } from '../initiation.ts'
+import type { Between } from '../input.ts'
 import { type Redirections, resolveRedirect } from '../redirect.ts'
 import { kernel, run, type Script, sleep } from '../script.ts'
 import { initiatorSetUp } from '../shown-tasks.ts'
@@ -19,9 +20,7 @@ import * as ikeIntermediate from './ike-intermediate.ts'
 import * as ikeSaInit from './ike-sa-init.ts'
 
 /** What may be different from what the connection says. */
-export interface ConnectOptions {
-  /** Where the peer is. */
-  readonly remote?: string
+export interface ConnectOptions extends Between {
   /** How we came to go there. */
   readonly redirections?: Redirections
   /** Called before anything is done. */
@@ -39,12 +38,13 @@ export function connect(
   options: ConnectOptions = {},
 ): IkeSa {
   const { remote, redirections, begun } = options
+  const source = options.local ?? sourceFor(connection, remote)
   const sa = new IkeSa(core, {
     role: 'initiator',
     spiI: core.newSpi(),
     spiR: 0n,
     local: {
-      address: sourceFor(connection, remote),
+      address: source,
       port: connection.localPort || core.settings.portIke,
     },
     remote: { address: remote ?? firstHost(connection.remoteAddresses) ?? '%any', port: connection.remotePort || 500 },
@@ -68,7 +68,7 @@ export function connect(
       return initiatorSetUp(sa, plan !== undefined)
     },
     alone: true,
-    script: () => setUp(sa, plan, remote),
+    script: () => setUp(sa, plan, options),
     failed,
     ...(plan && { child: plan.config.name }),
   }
@@ -78,7 +78,7 @@ export function connect(
   return sa
 }
 
-function* setUp(sa: IkeSa, plan: ChildPlan | undefined, remote: string | undefined): Script<void> {
+function* setUp(sa: IkeSa, plan: ChildPlan | undefined, { local, remote }: Between): Script<void> {
   const { core, connection } = sa
   assert(connection, 'an initiator has a connection')
   const tries = connection.keyingTries
@@ -121,7 +121,7 @@ function* setUp(sa: IkeSa, plan: ChildPlan | undefined, remote: string | undefin
       }
       sa.restart()
       // From the beginning: a name may have another address by now, and we may have moved.
-      const from = sourceFor(connection, remote)
+      const from = local ?? sourceFor(connection, remote)
       sa.redirections = { ...first, timesMs: sa.redirections.timesMs }
       const to = remote ?? firstHost(connection.remoteAddresses) ?? '%any'
       const port = connection.localPort || core.settings.portIke

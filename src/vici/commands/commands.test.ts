@@ -318,6 +318,19 @@ test('initiate and terminate as commands, with charon’s numbers', async () => 
   const { daemon, run, lastLog } = setup()
   await run('initiate', value('child', 'c'), value('ike', 'i'), value('timeout', '0x10'), value('init-limits', 'yes'))
   assert.deepEqual(daemon.commands.at(-1), { kind: 'initiate', ike: 'i', child: 'c', timeoutMs: 16, initLimits: true })
+  const hosts = [value('my-host', '192.0.2.1'), value('other-host', '2001:DB8::0')]
+  await run('initiate', value('child', 'c'), value('timeout', '-1'), value('async', '1'), ...hosts)
+  const between = { local: '192.0.2.1', remote: '2001:db8::' }
+  const given = { kind: 'initiate', child: 'c', timeoutMs: -1, initLimits: false }
+  assert.deepEqual(daemon.commands.at(-1), { ...given, between })
+  await run(
+    'initiate',
+    value('child', 'c'),
+    value('timeout', '-1'),
+    value('my-host', '0.0.0.0'),
+    value('other-host', 'x'),
+  )
+  assert.deepEqual(daemon.commands.at(-1), given)
   await run('terminate', value('child', 'c'), value('child-id', 5), value('ike-id', 3), value('timeout', 'x'))
   assert.deepEqual(daemon.commands.at(-1), {
     kind: 'terminate',

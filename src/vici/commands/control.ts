@@ -2,9 +2,10 @@
 import { ConfigError } from '../../config/config-error.ts'
 import { findText, optional, type Tree, value } from '../../config/tree.ts'
 import { parseAddressPattern } from '../../config/values.ts'
-import type { Command, SaSelector } from '../../ike/input.ts'
+import type { Between, Command, SaSelector } from '../../ike/input.ts'
 import type { Answer, LogEntry } from '../../ike/output.ts'
 import { parseIdentityPattern } from '../../pki/identity.ts'
+import { formatAddress, parseAddress } from '../../wire/address.ts'
 import { DecodeError } from '../../wire/errors.ts'
 import { parseGateway } from '../../wire/redirect.ts'
 import { type Context, configLog, failure, findBool, findInt, type Handler, type Request, success } from '../request.ts'
@@ -22,8 +23,21 @@ export const initiate: Handler = async (request, context) => {
     ...(child !== undefined && { child }),
     timeoutMs,
     initLimits: findBool(message, 'init-limits'),
+    ...between(findText(message, 'my-host'), findText(message, 'other-host')),
   })
   return outcome(answer, `establishing ${what} failed`)
+}
+
+/** charon's builds for DMVPN have these arguments; what is no address says nothing. */
+function between(myHost: string | undefined, otherHost: string | undefined): { readonly between?: Between } {
+  const [local, remote] = [myHost, otherHost].map(address)
+  if (local === undefined && remote === undefined) return {}
+  return { between: { ...(local !== undefined && { local }), ...(remote !== undefined && { remote }) } }
+}
+
+function address(text: string | undefined): string | undefined {
+  const bytes = text === undefined ? undefined : parseAddress(text)
+  return bytes === undefined || bytes.every((byte) => byte === 0) ? undefined : formatAddress(bytes)
 }
 
 export const terminate: Handler = async (request, context) => {

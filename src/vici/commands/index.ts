@@ -62,4 +62,13 @@ export const eventNames: ReadonlySet<string> = new Set([
   'alert',
   'control-log',
   'log',
+  // What charon's builds for DMVPN have beside those: FRRouting's nhrpd asks for them.
+  'ike-state-established',
+  'ike-state-destroying',
+  'child-state-installing',
+  'child-state-installed',
+  'child-state-updating',
+  'child-state-rekeying',
+  'child-state-rekeyed',
+  'child-state-destroying',
 ])
