@@ -91,8 +91,8 @@ async function main(wanted: readonly Scenario[]): Promise<number> {
 }
 
 /** The roots that a scenario needs besides the usual one. */
-function otherRoot({ peer, root, reference }: Scenario): readonly RootName[] {
-  return [...(peer === 'libreswan' ? (['libreswan'] as const) : []), root, reference].filter(
+function otherRoot({ peer, root, reference, also }: Scenario): readonly RootName[] {
+  return [...(peer === 'libreswan' ? (['libreswan'] as const) : []), root, reference, also].filter(
     (name) => name !== undefined,
   )
 }

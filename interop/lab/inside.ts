@@ -4,6 +4,7 @@
  */
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { proveDmvpn } from '../frr/dmvpn.ts'
 import { scenarios } from '../scenarios/all.ts'
 import { proveEvents } from '../vici/events.ts'
 import { proveMessages } from '../vici/swanctl.ts'
@@ -55,6 +56,7 @@ for (const name of plan.names) {
   try {
     if (scenario.expect.kind === 'test-file') await runTestFile(scenario.expect.file, scenario.limitMs)
     else if (scenario.expect.kind === 'mesh') await proveMesh(scenario.expect, plan.ours, evidence, late)
+    else if (scenario.expect.kind === 'dmvpn') await proveDmvpn(evidence, late)
     else if (scenario.expect.kind === 'drop-in') {
       await proveDropIn(scenario.expect.dropIn, scenario.expect.placement, evidence, '/lab/charons', late)
     } else await onStage(scenario, plan.ours, evidence, late, (stage) => play(stage, scenario))
@@ -96,6 +98,7 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveDeath(stage, expect)
     case 'own-client':
       return proveOwnClient(stage)
+    case 'dmvpn':
     case 'mesh':
     case 'drop-in':
     case 'test-file':

@@ -8,7 +8,7 @@ import { debianMirror, ensureTool } from './apt.ts'
 import { cacheFolder, locked } from './cache.ts'
 
 /** `strongswan-new` is the strongSwan of Debian's unstable release, for what the stable one lacks; `-old` that of Debian 12. */
-export type RootName = 'strongswan' | 'libreswan' | 'strongswan-new' | 'strongswan-old' | 'upstream'
+export type RootName = 'strongswan' | 'libreswan' | 'strongswan-new' | 'strongswan-old' | 'upstream' | 'frr'
 
 /** What a root consists of. */
 interface Recipe {
@@ -66,6 +66,8 @@ const recipes: Readonly<Record<RootName, Recipe>> = {
       'iputils-ping',
     ],
   },
+  // FRRouting, whose nhrpd asks for tunnels. debootstrap does not get the dependencies of Debian 13's in order.
+  frr: { suite: 'bookworm', packages: ['frr', 'iproute2', 'iputils-ping'] },
   // What the hosts of strongSwan's own test scenarios have: the newest strongSwan, and every tool that a scenario calls.
   upstream: {
     suite: 'sid',

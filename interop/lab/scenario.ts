@@ -1,4 +1,5 @@
 /** A scenario: data, plus what must be true in the end. */
+import type { Dmvpn } from '../frr/dmvpn.ts'
 import type { ChildProof } from './children.ts'
 import type { Connection, End } from './connection.ts'
 import type { Death } from './deaths.ts'
@@ -69,6 +70,8 @@ export type Expectation =
   | Mesh
   /** A scenario for swanctl, whatever it drives (lab/dropin); without the usual two. */
   | { readonly kind: 'drop-in'; readonly dropIn: DropIn; readonly placement: Placement }
+  /** A hub and two spokes with FRRouting; without the usual two hosts. */
+  | Dmvpn
   /** A test file of ours that needs a kernel with ESP, without any daemon. */
   | { readonly kind: 'test-file'; readonly file: string }
 
@@ -85,6 +88,8 @@ export interface Scenario {
   readonly root?: 'strongswan-new'
   /** The root of swanctl, and of the charon that ours is compared with, where it is not the usual one. */
   readonly reference?: 'strongswan-new' | 'strongswan-old'
+  /** A root with further programs, below /mnt. */
+  readonly also?: 'frr'
   /** Milliseconds that it may take, while others run beside it. */
   readonly limitMs: number
   /** Before anything else the responder gets an IKE_SA_INIT that nobody follows up, so that it asks for cookies. */

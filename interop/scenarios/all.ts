@@ -3,6 +3,7 @@ import type { Scenario } from '../lab/scenario.ts'
 import { children } from './children.ts'
 import { deaths } from './deaths.ts'
 import { dropIns } from './dropin/all.ts'
+import { frr } from './frr.ts'
 import { libreswan } from './libreswan.ts'
 import { matrix } from './matrix.ts'
 import { meshes } from './mesh.ts'
@@ -31,6 +32,7 @@ export const scenarios: readonly Scenario[] = [
   ...pooled,
   ...roaming,
   ...surface,
+  ...frr,
   ...quantum,
   ...children,
   ...libreswan,
