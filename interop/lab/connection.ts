@@ -39,8 +39,9 @@ export interface End {
   readonly certificate?: 'common' | 'untrusted' | 'chain' | 'expired'
   readonly localNetworks?: readonly string[]
   readonly remoteNetworks?: readonly string[]
-  /** Further lines in the words of swanctl.conf: for the connection, beside it, and for the section `pools`. */
+  /** Further lines in the words of swanctl.conf: for the connection, the child, beside the connection, and for `pools`. */
   readonly settings?: readonly string[]
+  readonly childSettings?: readonly string[]
   readonly connections?: readonly string[]
   readonly pools?: readonly string[]
   /** Further secrets. */

@@ -12,6 +12,7 @@ import { proveChild } from './children.ts'
 import { proveDeath } from './deaths.ts'
 import { proveDropIn } from './dropin/play.ts'
 import { proveLeased } from './leased.ts'
+import { proveMarking } from './marking.ts'
 import { proveMesh } from './mesh.ts'
 import { proveOwnClient } from './own-client.ts'
 import type { PeerName } from './peers/peer.ts'
@@ -92,6 +93,8 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveRedirect(stage, expect.when)
     case 'child':
       return proveChild(stage, expect.proof)
+    case 'marking':
+      return proveMarking(stage, expect.proof)
     case 'rekeys':
       return proveRekeys(stage, expect)
     case 'death':

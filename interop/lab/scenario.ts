@@ -4,6 +4,7 @@ import type { ChildProof } from './children.ts'
 import type { Connection, End } from './connection.ts'
 import type { Death } from './deaths.ts'
 import type { DropIn, Placement } from './dropin/dropin.ts'
+import type { MarkingProof } from './marking.ts'
 import type { Mesh } from './mesh.ts'
 import type { PeerName } from './peers/peer.ts'
 import type { Rekeys } from './rekeys.ts'
@@ -60,6 +61,8 @@ export type Expectation =
   | { readonly kind: 'redirected'; readonly when: 'established' | 'begun' }
   /** A child that asks for more than a tunnel (lab/children.ts). */
   | { readonly kind: 'child'; readonly proof: ChildProof }
+  /** Marks and interface ids, fixed or chosen by the daemon (lab/marking.ts). */
+  | { readonly kind: 'marking'; readonly proof: MarkingProof }
   /** Our own client, `sallyport`, drives the daemon on moon. */
   | { readonly kind: 'own-client' }
   /** SAs are replaced while traffic runs. */

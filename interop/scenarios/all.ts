@@ -5,6 +5,7 @@ import { deaths } from './deaths.ts'
 import { dropIns } from './dropin/all.ts'
 import { frr } from './frr.ts'
 import { libreswan } from './libreswan.ts'
+import { marking } from './marking.ts'
 import { matrix } from './matrix.ts'
 import { meshes } from './mesh.ts'
 import { negotiation } from './negotiation.ts'
@@ -35,6 +36,7 @@ export const scenarios: readonly Scenario[] = [
   ...frr,
   ...quantum,
   ...children,
+  ...marking,
   ...libreswan,
   ...dropIns,
 ]

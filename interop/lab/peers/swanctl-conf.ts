@@ -68,7 +68,7 @@ export function swanctlConf({ host, other, connection, end, initiates, own }: Si
         remote_ts = ${networks(end.remoteNetworks, other)}
         esp_proposals = ${(end.esp ?? connection.esp).swanctl}
         start_action = ${initiates ? start : 'none'}
-        ${connection.childSettings.join('\n        ')}
+        ${[...connection.childSettings, ...(end.childSettings ?? [])].join('\n        ')}
       }
     }
   }
