@@ -41,7 +41,10 @@ export const scenarios: readonly Listed[] = [
   { name: 'ikev2/nat-rw' },
   { name: 'ikev2/nat-virtual-ip' },
   { name: 'ikev2/force-udp-encap' },
-  { name: 'ikev2/mobike' },
+  {
+    name: 'ikev2/mobike',
+    lacks: { who: 'sallyport', what: 'sequence numbers of a state that moved go on after a gap' },
+  },
   { name: 'ikev2/net2net-rekey' },
   { name: 'ikev2/reauth-early', lacks: eap },
   { name: 'ikev2/dpd-clear' },
