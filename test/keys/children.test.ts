@@ -40,6 +40,10 @@ key('children.<child>.ah_proposals', 'AH in place of ESP', async () => {
   const world = await hosts({ both: { child: 'esp_proposals =\nah_proposals = sha256' } })
   initiate(world)
   assert.equal(onlyChild(world.left).protocol, 'AH')
+  for (const { kernel } of world.hosts) {
+    const asked = kernel.policies.flatMap(({ templates }) => templates.map(({ protocol }) => protocol))
+    assert.deepEqual([...new Set(asked)], ['AH'])
+  }
 })
 
 key('children.<child>.local_ts', 'whose packets go into the tunnel', async () => {
