@@ -4,6 +4,7 @@ import { appendFileSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { play, type Result } from './play.ts'
 import { readScenario, type Scenario } from './scenario.ts'
+import { type Need, probes } from './scenarios.ts'
 import { type DaemonName, layFoundations } from './site.ts'
 
 /** Where Sallyport runs: on one host, on all, on none. `moon` is sun where moon has no daemon. */
@@ -11,6 +12,8 @@ export type Stand = string
 
 export interface Plan {
   readonly names: readonly string[]
+  /** What a scenario needs of the kernel. */
+  readonly needs: Readonly<Record<string, Need>>
   readonly stand: 'all' | 'none' | string
 }
 
@@ -21,6 +24,8 @@ export type Event =
       readonly name: string
       readonly ms: number
       readonly result?: Result
+      /** What the kernel lacks for it. */
+      readonly lacking?: Need
       /** It could not be played to the end. */
       readonly failure?: string
     }
@@ -44,9 +49,15 @@ spawnSync('modprobe', [
   'nf_tables',
 ])
 layFoundations(prepared)
+const has = new Map<Need, boolean>()
 
 for (const name of plan.names) {
   tell({ kind: 'start', name })
+  const need = plan.needs[name]
+  if (need !== undefined && !kernelHas(need)) {
+    tell({ kind: 'end', name, ms: 0, lacking: need })
+    continue
+  }
   const from = Date.now()
   let outcome: { readonly result: Result } | { readonly failure: string }
   const folder = '/tmp/scenario'
@@ -66,6 +77,12 @@ function daemonsOf({ daemons }: Scenario): Readonly<Record<string, DaemonName>> 
   return Object.fromEntries(
     daemons.map((host) => [host, ours === 'all' || ours === host ? ('sallyport' as const) : ('charon' as const)]),
   )
+}
+
+function kernelHas(need: Need): boolean {
+  const found = has.get(need) ?? spawnSync('unshare', ['--net', 'sh', '-c', probes[need]]).status === 0
+  has.set(need, found)
+  return found
 }
 
 function tell(event: Event): void {

@@ -89,7 +89,10 @@ async function runAll(
     const folder = join(work, `guest-${guest}`)
     mkdirSync(folder)
     let current = names[0] ?? ''
-    const plan: Plan = { names, stand }
+    const needs = Object.fromEntries(
+      wanted.flatMap(({ name, needs: need }) => (need === undefined ? [] : [[name, need]])),
+    )
+    const plan: Plan = { names, needs, stand }
     const ending = await runInside(
       ground,
       {

@@ -4,8 +4,21 @@
  */
 export interface Listed {
   readonly name: string
+  /** What the kernel of the hosts must have, besides ESP. Where it has not, the scenario is left out. */
+  readonly needs?: Need
   /** Why it is not expected to be green, and whose lack that is: without Sallyport it may well be. */
   readonly lacks?: { readonly who: 'sallyport' | 'lab'; readonly what: string }
+}
+
+export type Need = 'packet filter' | 'nat' | 'dscp' | 'xfrm interfaces' | 'vti'
+
+/** Commands that succeed where there is such a thing. */
+export const probes: Readonly<Record<Need, string>> = {
+  'packet filter': 'iptables -A INPUT -s 192.0.2.1 -j DROP',
+  nat: 'iptables -t nat -A POSTROUTING -p udp -j SNAT --to-source 192.0.2.1:1024-1100',
+  dscp: 'iptables -t mangle -A OUTPUT -p icmp -j DSCP --set-dscp-class EF',
+  'xfrm interfaces': 'ip link add probe type xfrm dev lo if_id 1',
+  vti: 'ip tunnel add probe local 192.0.2.1 remote 192.0.2.2 mode vti key 1',
 }
 
 const eap = { who: 'sallyport', what: 'no EAP' } as const
@@ -38,8 +51,8 @@ export const scenarios: readonly Listed[] = [
   { name: 'ikev2/rw-eap-md5-radius', lacks: eap },
   { name: 'ikev2/rw-eap-md5-class-radius', lacks: eap },
   { name: 'ikev2/rw-radius-accounting', lacks: eap },
-  { name: 'ikev2/nat-rw' },
-  { name: 'ikev2/nat-virtual-ip' },
+  { name: 'ikev2/nat-rw', needs: 'nat' },
+  { name: 'ikev2/nat-virtual-ip', needs: 'nat' },
   { name: 'ikev2/force-udp-encap' },
   {
     name: 'ikev2/mobike',
@@ -47,13 +60,13 @@ export const scenarios: readonly Listed[] = [
   },
   { name: 'ikev2/net2net-rekey' },
   { name: 'ikev2/reauth-early', lacks: eap },
-  { name: 'ikev2/dpd-clear' },
+  { name: 'ikev2/dpd-clear', needs: 'packet filter' },
   { name: 'ikev2/inactivity-timeout' },
   { name: 'ikev2/ip-pool' },
   { name: 'ikev2/ip-two-pools-v4v6' },
-  { name: 'ikev2/nat-rw-mark' },
-  { name: 'ikev2/net2net-psk-dscp' },
-  { name: 'ikev2/shunt-policies-nat-rw' },
+  { name: 'ikev2/nat-rw-mark', needs: 'nat' },
+  { name: 'ikev2/net2net-psk-dscp', needs: 'dscp' },
+  { name: 'ikev2/shunt-policies-nat-rw', needs: 'nat' },
   { name: 'ikev2/net2net-route' },
   { name: 'ikev2/net2net-start' },
   { name: 'ikev2/protoport-dual' },
@@ -67,13 +80,13 @@ export const scenarios: readonly Listed[] = [
   { name: 'ikev2/rw-psk-ppk' },
   { name: 'ikev2/rw-mlkem' },
   { name: 'ikev2/net2net-childless' },
-  { name: 'ikev2/per-cpu-sas' },
+  { name: 'ikev2/per-cpu-sas', lacks: { who: 'lab', what: 'guests have one processor' } },
   { name: 'ipv6/net2net-ikev2' },
   { name: 'ipv6/rw-ikev2' },
   { name: 'ipv6/net2net-ip6-in-ip4-ikev2' },
   { name: 'ipv6/rw-psk-ikev2' },
-  { name: 'route-based/net2net-xfrmi' },
-  { name: 'route-based/net2net-vti' },
+  { name: 'route-based/net2net-xfrmi', needs: 'xfrm interfaces' },
+  { name: 'route-based/net2net-vti', needs: 'vti' },
   { name: 'ikev2-algs/alg-aes-gcm' },
   { name: 'ikev2-algs/alg-aes-ctr' },
   { name: 'ikev2-algs/alg-chacha20poly1305' },
