@@ -77,6 +77,7 @@ const recipes: Readonly<Record<RootName, Recipe>> = {
       'strongswan-swanctl',
       'charon-systemd',
       'libcharon-extra-plugins',
+      'libcharon-extauth-plugins',
       'libstrongswan-extra-plugins',
       'libstrongswan-standard-plugins',
       'strongswan-pki',

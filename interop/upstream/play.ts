@@ -45,6 +45,7 @@ export async function play(
     if (scenario.checks.some(({ text }) => text.trim().startsWith('ssh '))) {
       for (const host of site.hosts.values()) await host.shell.must('/usr/sbin/sshd')
     }
+    if (scenario.needsWeb) await startWeb(hostOf(site, 'winnetou'), prepared)
     for (const command of scenario.before) await tell(site, command, record)
     const capturing = new Set(scenario.captures)
     const missed: Miss[] = []
@@ -113,6 +114,14 @@ async function leftOvers(host: SiteHost): Promise<readonly Miss[]> {
   )
   if (text.trim() === '') return []
   return [{ host: host.name, command: 'ip xfrm state; ip xfrm policy', pattern: '', hits: 'none', seen: text.trim() }]
+}
+
+/** CRLs and OCSP. Without it whoever asks is told at once that nobody listens. */
+async function startWeb({ shell, folder }: SiteHost, prepared: string): Promise<void> {
+  const program = '/opt/node/node --no-concurrent-recompilation /sallyport/interop/upstream/web.ts'
+  await shell.must(`${program} ${prepared}/www >/tmp/web.log 2>&1 & web=$!`)
+  const said = join(folder, 'tmp/web.log')
+  await poll('the web server', 30_000, () => existsSync(said) && readFileSync(said, 'utf8').includes('listening'))
 }
 
 async function startCapture(host: SiteHost): Promise<void> {

@@ -10,6 +10,8 @@ export interface Scenario {
   readonly hosts: readonly string[]
   readonly daemons: readonly string[]
   readonly captures: readonly string[]
+  /** Whether a CRL, an OCSP response or a certificate has to be fetched. */
+  readonly needsWeb: boolean
   readonly before: readonly Command[]
   readonly checks: readonly Check[]
   readonly after: readonly Command[]
@@ -38,6 +40,7 @@ export function readScenario(prepared: string, name: string, folder: string): Sc
     hosts: hostNames.filter((host) => taking.has(host)),
     daemons: parts.daemons,
     captures: parts.captures,
+    needsWeb: /\b(?:crl|ocsp|revoked)|wget|hash-and-url|http:/i.test(`${name} ${all}`),
     before,
     checks,
     after,

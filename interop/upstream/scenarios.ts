@@ -22,6 +22,7 @@ export const probes: Readonly<Record<Need, string>> = {
 }
 
 const eap = { who: 'sallyport', what: 'no EAP' } as const
+const radius = { who: 'lab', what: 'no RADIUS server, and no EAP in Sallyport' } as const
 const revocation = { who: 'sallyport', what: 'no CRLs and no OCSP' } as const
 
 export const scenarios: readonly Listed[] = [
@@ -48,9 +49,9 @@ export const scenarios: readonly Listed[] = [
   { name: 'ikev2/rw-eap-md5-rsa', lacks: eap },
   { name: 'ikev2/rw-eap-mschapv2-id-rsa', lacks: eap },
   { name: 'ikev2/rw-eap-tls-only', lacks: eap },
-  { name: 'ikev2/rw-eap-md5-radius', lacks: eap },
-  { name: 'ikev2/rw-eap-md5-class-radius', lacks: eap },
-  { name: 'ikev2/rw-radius-accounting', lacks: eap },
+  { name: 'ikev2/rw-eap-md5-radius', lacks: radius },
+  { name: 'ikev2/rw-eap-md5-class-radius', lacks: radius },
+  { name: 'ikev2/rw-radius-accounting', lacks: radius },
   { name: 'ikev2/nat-rw', needs: 'nat' },
   { name: 'ikev2/nat-virtual-ip', needs: 'nat' },
   { name: 'ikev2/force-udp-encap' },
