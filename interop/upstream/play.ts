@@ -154,7 +154,7 @@ async function keepKernel(host: SiteHost, keep: string): Promise<void> {
 }
 
 function keepLogs(host: SiteHost, keep: string): void {
-  for (const file of ['log/daemon.log', 'log/ike-daemon.out', 'log/load-all.out', 'tmp/tcpdump.log']) {
+  for (const file of ['log/daemon.log', 'log/ike-daemon.out', 'tmp/tcpdump.log']) {
     const from = join(host.folder, file)
     if (existsSync(from)) copyFileSync(from, join(keep, `${host.name}-${file.split('/')[1]}`))
   }
