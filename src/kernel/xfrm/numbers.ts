@@ -51,6 +51,7 @@ export const XFRM_STATE_DECAP_DSCP = 2
 export const XFRM_STATE_NOPMTUDISC = 4
 export const XFRM_STATE_AF_UNSPEC = 32
 export const XFRM_STATE_ICMP = 16
+export const XFRM_STATE_ALIGN4 = 64
 export const XFRM_STATE_ESN = 128
 export const XFRM_SA_XFLAG_DONT_ENCAP_DSCP = 1
 

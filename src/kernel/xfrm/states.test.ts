@@ -88,6 +88,15 @@ test('ICMP errors are a flag of a state and a flag of a policy', () => {
   )
 })
 
+test('AH on IPv4 is a multiple of 32 bits, as RFC 4302 has it, on IPv6 of 64', () => {
+  const integrity = { name: 'hmac(sha256)', key: Secret.of(new Uint8Array(32)), truncationBits: 128 }
+  const { encapsulation: _, ...plain } = sa
+  const ah: KernelSa = { ...plain, protocol: 'AH', crypto: { kind: 'separate', integrity } }
+  const ah6: KernelSa = { ...ah, source: '2001:db8::1', destination: '2001:db8::2' }
+  const flags = [ah, ah6].map((one) => xfrm_usersa_info.decode(installState(one, false).fixed).flags)
+  assert.deepEqual(flags, [0x60, 0x20])
+})
+
 test('algorithms carry their name, the length of the key in bits, and what is sent of the ICV', () => {
   const name = (text: string) => hex(Buffer.from(text)).padEnd(128, '0')
   assert.deepEqual(attributesOf(installState(sa, true)), {

@@ -35,6 +35,7 @@ import {
   XFRM_OFFLOAD_PACKET,
   XFRM_SA_XFLAG_DONT_ENCAP_DSCP,
   XFRM_STATE_AF_UNSPEC,
+  XFRM_STATE_ALIGN4,
   XFRM_STATE_DECAP_DSCP,
   XFRM_STATE_ESN,
   XFRM_STATE_ICMP,
@@ -100,7 +101,12 @@ export function installState(sa: KernelSa, update: boolean, context: StateContex
     family: addressFamily(sa.destination),
     mode: modeNumbers[mode],
     replay_window: usesBitmap(sa) ? 0 : windowOf(sa),
-    flags: (sa.esn ? XFRM_STATE_ESN : 0) | (sa.icmpErrors ? XFRM_STATE_ICMP : 0) | outerFlags(sa, mode),
+    flags:
+      (sa.esn ? XFRM_STATE_ESN : 0) |
+      (sa.icmpErrors ? XFRM_STATE_ICMP : 0) |
+      // RFC 4302 §3.3.3.2.1: AH on IPv4 is a multiple of 32 bits; without the flag the kernel makes it one of 64.
+      (sa.protocol === 'AH' && addressFamily(sa.destination) === AF_INET ? XFRM_STATE_ALIGN4 : 0) |
+      outerFlags(sa, mode),
   })
   const attributes: Attribute[] = encodeCrypto(sa)
   if (sa.encapsulation) {
