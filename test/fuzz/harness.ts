@@ -14,7 +14,7 @@ export interface Target {
   readonly corpus: readonly Uint8Array[]
   /**
    * The decoder, or a property of it: it may also encode again and throw an `AssertionError` if the result differs. It is
-   * given a fresh copy each time and must be finished when it returns.
+   * given a fresh copy each time and must be finished when it returns, or when the promise ends that it returns.
    */
   decode(input: Uint8Array): unknown
   /** Whether a throw is the decoder's own refusal. Anything else is a bug and ends the run. */
@@ -60,18 +60,19 @@ export class FuzzFailure extends Error {
  * Gives `runs` mutations of the corpus to the decoder. The same seed gives the same inputs.
  * @throws FuzzFailure at the first throw that is not `allowed`
  */
-export function fuzz(options: Target & { readonly seed: number; readonly runs: number }): Outcome {
+export async function fuzz(options: Target & { readonly seed: number; readonly runs: number }): Promise<Outcome> {
   const { name, seed, runs, corpus, allowed, maxBytes = 4096 } = options
   const random = randomFrom(seed)
   let decoded = 0
   let slowestMs = 0
   let slowest: Uint8Array = new Uint8Array()
-  const attempt = (input: Uint8Array, run: number): Attempt => {
+  const attempt = async (input: Uint8Array, run: number): Promise<Attempt> => {
     const copy = Uint8Array.from(input) // slice() of a Buffer is a view: the decoder could change the corpus
     const before = performance.now()
     let refused = false
     try {
-      options.decode(copy)
+      const result = options.decode(copy)
+      if (result instanceof Promise) await result
     } catch (error) {
       if (!allowed(error)) throw new FuzzFailure(name, seed, run, input, error)
       refused = true
@@ -79,20 +80,27 @@ export function fuzz(options: Target & { readonly seed: number; readonly runs: n
     return { refused, ms: performance.now() - before }
   }
   // A pause of the machine or of the garbage collector does not come three times for the same input.
-  const timeMs = (input: Uint8Array): number => Math.min(...[1, 2, 3].map(() => attempt(input, -1).ms))
+  const timeMs = async (input: Uint8Array): Promise<number> => {
+    let least = Number.POSITIVE_INFINITY
+    for (let i = 0; i < 3; i++) least = Math.min(least, (await attempt(input, -1)).ms)
+    return least
+  }
   for (let run = 0; run < runs; run++) {
     // First the corpus as it is, so that a broken corpus shows as "nothing decoded".
     const input = corpus[run] ?? mutate(corpus, random, maxBytes)
-    const { refused, ms } = attempt(input, run)
+    const { refused, ms } = await attempt(input, run)
     if (!refused) decoded++
     if (ms <= slowestMs) continue
-    const againMs = timeMs(input)
+    const againMs = await timeMs(input)
     if (againMs > slowestMs) [slowestMs, slowest] = [againMs, input]
   }
-  const growth = GROWTH_BYTES.map((bytes) => {
-    const inputs = [...large(corpus, bytes), ...(options.worst?.(bytes) ?? [])]
-    return { bytes, ms: Math.max(...inputs.map(timeMs)) }
-  })
+  const growth: Growth[] = []
+  for (const bytes of GROWTH_BYTES) {
+    let ms = 0
+    for (const input of [...large(corpus, bytes), ...(options.worst?.(bytes) ?? [])])
+      ms = Math.max(ms, await timeMs(input))
+    growth.push({ bytes, ms })
+  }
   return { name, seed, runs, decoded, refused: runs - decoded, slowestMs, slowest, growth }
 }
 

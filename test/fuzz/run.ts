@@ -21,7 +21,7 @@ if (targets.length === 0) fail(`no decoder is called ${values.only ?? 'anything'
 for (const target of targets) {
   const before = performance.now()
   try {
-    console.log(report(fuzz({ ...target, seed, runs }), performance.now() - before))
+    console.log(report(await fuzz({ ...target, seed, runs }), performance.now() - before))
   } catch (error) {
     if (!(error instanceof FuzzFailure)) throw error
     fail(error.message)
