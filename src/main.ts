@@ -168,7 +168,13 @@ async function start(journal: string | undefined): Promise<void> {
     files,
     owner: ownerOf(host.user, host.group, files),
   })
-  await loadAll(readSwanctl(swanctlDirectory(process.env), files), vici.context)
+  try {
+    await loadAll(readSwanctl(swanctlDirectory(process.env), files), vici.context)
+  } catch (error) {
+    // As when swanctl fails: the daemon is there, and can be given connections.
+    if (!(error instanceof ConfigError)) throw error
+    early('CFG', `no connections are loaded: ${error.message}`, 'error')
+  }
   early('DMN', 'sallyportd is running')
   log.flush()
   void runScripts('start', settings.startScripts, (entry) => loop.log(entry))

@@ -11,6 +11,8 @@ export class ConfigError extends Error {
   readonly place: Place | undefined
   /** The message without the place. */
   readonly reason: string
+  /** Names of sections and the key, from the outside in, where they are known and the place is not. */
+  readonly path: string[] = []
 
   /** @param cause what lies below, for a message whose text is fixed */
   constructor(message: string, place?: Place, cause?: unknown) {

@@ -79,7 +79,7 @@ export function readKeys<Draft>(
   what = 'config',
 ): void {
   for (const item of tree) {
-    if (item.kind === 'section') section(item.name, item.items)
+    if (item.kind === 'section') below(item.name, () => section(item.name, item.items))
     else readItem(item, table, draft, what)
   }
 }
@@ -92,16 +92,33 @@ function readItem<Draft>(
 ): void {
   const row = Object.hasOwn(table, item.name) ? table[item.name] : undefined
   if (row === undefined || row.kind !== item.kind) {
-    throw new ConfigError(`unknown option: ${item.name}, ${what} discarded`, undefined, hintFor(item, row?.kind))
+    throw at(
+      item.name,
+      new ConfigError(`unknown option: ${item.name}, ${what} discarded`, undefined, hintFor(item, row?.kind)),
+    )
   }
   for (const bytes of item.kind === 'list' ? item.values : [item.value]) {
     try {
       row.read(draft, bytes)
     } catch (error) {
       if (!(error instanceof ConfigError) && !(error instanceof DecodeError)) throw error
-      throw new ConfigError(`invalid value for: ${item.name}, ${what} discarded`, undefined, error)
+      throw at(item.name, new ConfigError(`invalid value for: ${item.name}, ${what} discarded`, undefined, error))
     }
   }
+}
+
+/** Does something with a section; an error in there says so. */
+export function below(name: string, read: () => void): void {
+  try {
+    read()
+  } catch (error) {
+    throw error instanceof ConfigError ? at(name, error) : error
+  }
+}
+
+function at(name: string, error: ConfigError): ConfigError {
+  error.path.unshift(name)
+  return error
 }
 
 function hintFor(item: TreeItem, wanted: 'value' | 'list' | undefined): ConfigError | undefined {

@@ -11,7 +11,7 @@ import { ConfigError } from './config-error.ts'
 import type { AuthRound, ChildConfig, Connection } from './connection.ts'
 import { connectionKeys, newConnectionDraft } from './connection-keys.ts'
 import { type ConfigFiles, diskFiles } from './files.ts'
-import { readKeys } from './key-table.ts'
+import { below, readKeys } from './key-table.ts'
 import { childLifetime, childVolume, ikeTimes } from './lifetimes.ts'
 import { defaultProposals } from './proposals.ts'
 import {
@@ -59,8 +59,10 @@ export function loadConnection(
       for (const item of inner) {
         if (item.kind !== 'section') continue
         const child = newChildDraft()
-        readKeys(item.items, childKeys, child, () => undefined)
-        requireSimpleLabel(child, files)
+        below(item.name, () => {
+          readKeys(item.items, childKeys, child, () => undefined)
+          requireSimpleLabel(child, files)
+        })
         children.push(childConfig(item.name, child))
       }
     } else throw new ConfigError(`invalid section: ${section}`)

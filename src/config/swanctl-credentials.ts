@@ -3,12 +3,13 @@ import type { KeyObject } from 'node:crypto'
 import { keyTypeOf, loadPrivateKey, PassphraseMissing } from '../pki/keys.ts'
 import { readPkcs12 } from '../pki/pkcs12.ts'
 import { DecodeError } from '../wire/errors.ts'
-import { ConfigError } from './config-error.ts'
+import { ConfigError, type Place } from './config-error.ts'
 import { reasonOf } from './files.ts'
 import { type ConfSection, confText } from './grammar.ts'
 import { passphrasePrefixes, sharedPrefixes } from './secret-kinds.ts'
 import {
   attempt,
+  exposedTo,
   exposure,
   type LoadCommand,
   type LoadRequest,
@@ -47,7 +48,7 @@ export function* credentialSteps(source: SwanctlSource, reading: KeyReading): Ge
     const message = [...conf.values].map(([name, item]) => value(name, item.bytes))
     yield { command: 'load-token', source: conf.name, place: conf.place, message }
   }
-  for (const conf of secrets.filter((one) => !isToken(one))) yield* secretSteps(conf)
+  for (const conf of secrets.filter((one) => !isToken(one))) yield* secretSteps(source, conf, reading)
 }
 
 const certificateFolders: readonly (readonly [folder: string, type: string, flag: string | undefined])[] = [
@@ -84,7 +85,7 @@ function* keySteps(
   path: string,
   reading: KeyReading,
 ): Generator<LoadStep> {
-  yield* exposure(source, path, 'it is a private key')
+  if (reading.by === 'client') yield* exposure(source, path, 'it is a private key')
   const name = baseName(path)
   const phrases = passphrases(secrets, folder, name)
   const asIs = folder === 'private' || folder === 'pkcs8' ? 'any' : folder
@@ -97,7 +98,10 @@ function* keySteps(
   }
   try {
     if (reading.by === 'daemon') {
-      yield keyRequest(path, unlock(data, [undefined, ...phrases], loadPrivateKey))
+      const key = unlock(data, [undefined, ...phrases], loadPrivateKey)
+      const exposed = exposedTo(source, path, 'it is a private key')
+      if (exposed !== undefined && !isLocked(data)) throw new ConfigError(`${path} is not taken: ${exposed}`)
+      yield keyRequest(path, key)
       return
     }
     if (phrases.length > 0 || reading.ask !== undefined) {
@@ -154,6 +158,16 @@ function keyRequest(path: string, key: KeyObject): LoadRequest {
     command: 'load-key',
     source: path,
     message: [value('type', keyTypeOf(key).toUpperCase()), value('data', der)],
+  }
+}
+
+/** Whether a key needs a passphrase. */
+function isLocked(data: Uint8Array): boolean {
+  try {
+    loadPrivateKey(data)
+    return false
+  } catch {
+    return true
   }
 }
 
@@ -222,13 +236,23 @@ function isToken({ name }: ConfSection): boolean {
   return name.startsWith('token')
 }
 
-function* secretSteps(conf: ConfSection): Generator<LoadStep> {
+function* secretSteps(source: SwanctlSource, conf: ConfSection, reading: KeyReading): Generator<LoadStep> {
   const type = sharedPrefixes.find((prefix) => conf.name.startsWith(prefix))
   if (type !== undefined) {
-    yield attempt('load-shared', conf.name, conf.place, () => secretTree(conf, type))
+    yield attempt('load-shared', conf.name, conf.place, () => {
+      const tree = secretTree(conf, type)
+      if (reading.by === 'daemon') for (const item of conf.values.values()) refuseExposed(source, item.place, conf.name)
+      return tree
+    })
   } else if (!passphrasePrefixes.some((prefix) => conf.name.startsWith(prefix))) {
     yield warning('load-shared', conf.name, `ignoring unsupported secret '${conf.name}'`)
   }
+}
+
+/** swanctl takes them; what the daemon reads by itself nobody has been asked for. */
+function refuseExposed(source: SwanctlSource, place: Place, secret: string): void {
+  const exposed = exposedTo(source, place.file, 'it holds secrets')
+  if (exposed !== undefined) throw new ConfigError(`secret '${secret}' is not taken: ${exposed}`, place)
 }
 
 function secretTree(conf: ConfSection, type: string): Tree {

@@ -11,6 +11,8 @@ export interface LoadRequest {
   readonly source: string
   /** Where the section begins. */
   readonly place?: Place
+  /** The section, to find the place of a key that is refused. */
+  readonly conf?: ConfSection
   readonly message: Tree
 }
 
@@ -74,6 +76,20 @@ export function subsections(root: ConfSection, name: string): readonly ConfSecti
   return [...(root.sections.get(name)?.sections.values() ?? [])]
 }
 
+/** The request that a section makes, or what is wrong with it. */
+export function attemptSection(command: LoadCommand, conf: ConfSection, make: () => Tree): LoadStep {
+  const step = attempt(command, conf.name, conf.place, make)
+  return 'message' in step ? { ...step, conf } : step
+}
+
+/** The place of what a path of names leads to, or of the last section on the way. */
+export function placeOf(conf: ConfSection, path: readonly string[]): Place {
+  const [first, ...rest] = path
+  const inner = first === undefined ? undefined : conf.sections.get(first)
+  if (inner !== undefined) return placeOf(inner, rest)
+  return (first === undefined ? undefined : conf.values.get(first)?.place) ?? conf.place
+}
+
 /** A request, or what is wrong with what it would have been made of. */
 export function attempt(command: LoadCommand, source: string, place: Place | undefined, make: () => Tree): LoadStep {
   try {
@@ -94,9 +110,18 @@ export function placed<T>(item: ConfValue, parse: () => T): T {
 }
 
 /** An advice when everybody may read a file. */
-export function exposure({ files }: SwanctlSource, path: string, why: string): readonly LoadStep[] {
-  const mode = files.stat(path)?.mode ?? 0
-  return (mode & 0o004) === 0
-    ? []
-    : [{ advice: `${path} can be read by everybody and ${why}: run 'chmod 600 ${path}'` }]
+export function exposure(source: SwanctlSource, path: string, why: string): readonly LoadStep[] {
+  const exposed = exposedTo(source, path, why)
+  return exposed === undefined ? [] : [{ advice: exposed }]
+}
+
+/** That everybody may read a file, and the cure; undefined when its own mode, or that of a folder above it, says no. */
+export function exposedTo({ files }: SwanctlSource, path: string, why: string): string | undefined {
+  if (((files.stat(path)?.mode ?? 0) & 0o004) === 0) return undefined
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    const mode = files.stat(folder)?.mode
+    if (mode !== undefined && (mode & 0o001) === 0) return undefined
+    if (folder === dirname(folder)) break
+  }
+  return `${path} can be read by everybody and ${why}: run 'chmod 600 ${path}'`
 }

@@ -164,17 +164,39 @@ test('one bad part leaves the others', () => {
   assert.match(messages, /swanctl\.conf:4:15: after 0x there is more/)
 })
 
-test('secrets that everybody can read get one warning each, with the cure', () => {
+test('secrets that everybody can read are not taken, and the cure is said', () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const plain = String(privateKey.export({ format: 'pem', type: 'pkcs8' }))
+  const locked = String(privateKey.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-128-cbc', passphrase: 'open' }))
   const files = {
-    '/etc/swanctl/swanctl.conf': 'include conf.d/*.conf',
-    '/etc/swanctl/conf.d/s.conf': 'secrets { ike { secret = x\n } }',
+    '/etc/swanctl/swanctl.conf': 'include conf.d/*.conf\nconnections { c { } }',
+    '/etc/swanctl/conf.d/s.conf': 'secrets { ike { secret = x\n } private { file = b.pem\n secret = open } }',
+    '/etc/swanctl/private/a.pem': plain,
+    '/etc/swanctl/private/b.pem': locked,
   }
-  assert.deepEqual(read(files).warnings, [])
-  assert.deepEqual(read(files, 0o644).warnings, [
-    "/etc/swanctl/swanctl.conf can be read by everybody and it holds secrets: run 'chmod 600 /etc/swanctl/swanctl.conf'",
-    "/etc/swanctl/conf.d/s.conf can be read by everybody and it holds secrets: run 'chmod 600 /etc/swanctl/conf.d/s.conf'",
-  ])
-  assert.deepEqual(read({ '/etc/swanctl/swanctl.conf': 'connections { }' }, 0o644).warnings, [])
+  const loaded = (mode: number) => read(files, mode).requests.map(({ source }) => source)
+  assert.deepEqual(loaded(0o600), ['/etc/swanctl/private/a.pem', '/etc/swanctl/private/b.pem', 'ike', 'c'])
+  // What needs a passphrase may be read by others.
+  assert.deepEqual(loaded(0o644), ['/etc/swanctl/private/b.pem', 'c'])
+  assert.deepEqual(
+    read(files, 0o644).problems.map(({ message }) => message),
+    [
+      '/etc/swanctl/private/a.pem is not taken: /etc/swanctl/private/a.pem can be read by everybody and it is a private key: ' +
+        "run 'chmod 600 /etc/swanctl/private/a.pem'",
+      "/etc/swanctl/conf.d/s.conf:1:17: secret 'ike' is not taken: /etc/swanctl/conf.d/s.conf can be read by everybody " +
+        "and it holds secrets: run 'chmod 600 /etc/swanctl/conf.d/s.conf'",
+    ],
+  )
+})
+
+test('a folder that nobody else may enter hides what is in it', () => {
+  const files = memoryFiles({ '/etc/swanctl/swanctl.conf': 'secrets { ike { secret = x\n } }' }, 0o644)
+  const hidden = {
+    ...files,
+    stat: (path: string) => (path === '/etc/swanctl' ? { mode: 0o750, regular: false } : files.stat(path)),
+  }
+  assert.equal(readSwanctl('/etc/swanctl', hidden).requests.length, 1)
+  assert.equal(readSwanctl('/etc/swanctl', files).requests.length, 0)
 })
 
 test('no swanctl.conf is a warning, not an error', () => {

@@ -7,8 +7,7 @@ import { type ConfigFiles, reasonOf } from './files.ts'
 import type { ConfSection, ConfValue } from './grammar.ts'
 import { credentialSteps } from './swanctl-credentials.ts'
 import {
-  attempt,
-  exposure,
+  attemptSection,
   type LoadRequest,
   type LoadStep,
   openSwanctl,
@@ -48,9 +47,6 @@ export function readSwanctl(directory: string, files: ConfigFiles): SwanctlReadi
 
 function* allSteps(source: SwanctlSource): Generator<LoadStep> {
   yield* credentialSteps(source, { by: 'daemon' })
-  if (subsections(source.root, 'secrets').length > 0) {
-    for (const file of source.read) yield* exposure(source, file, 'it holds secrets')
-  }
   yield* authoritySteps(source)
   yield* poolSteps(source)
   yield* connectionSteps(source)
@@ -58,19 +54,19 @@ function* allSteps(source: SwanctlSource): Generator<LoadStep> {
 
 export function* authoritySteps(source: SwanctlSource): Generator<LoadStep> {
   for (const conf of subsections(source.root, 'authorities')) {
-    yield attempt('load-authority', conf.name, conf.place, () => [section(conf.name, authorityTree(conf, source))])
+    yield attemptSection('load-authority', conf, () => [section(conf.name, authorityTree(conf, source))])
   }
 }
 
 export function* poolSteps(source: SwanctlSource): Generator<LoadStep> {
   for (const conf of subsections(source.root, 'pools')) {
-    yield attempt('load-pool', conf.name, conf.place, () => [section(conf.name, poolTree(conf))])
+    yield attemptSection('load-pool', conf, () => [section(conf.name, poolTree(conf))])
   }
 }
 
 export function* connectionSteps(source: SwanctlSource): Generator<LoadStep> {
   for (const conf of subsections(source.root, 'connections')) {
-    yield attempt('load-conn', conf.name, conf.place, () => [section(conf.name, connectionTree(conf, source))])
+    yield attemptSection('load-conn', conf, () => [section(conf.name, connectionTree(conf, source))])
   }
 }
 

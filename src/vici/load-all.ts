@@ -1,7 +1,8 @@
 /** What `swanctl --load-all` does, done by the daemon itself at its start, through the same commands. */
-import { formatPlace } from '../config/config-error.ts'
+import { ConfigError, formatPlace, type Place } from '../config/config-error.ts'
+import { detailOf, loadConnection } from '../config/load-conn.ts'
 import type { SwanctlReading } from '../config/swanctl.ts'
-import type { LoadRequest } from '../config/swanctl-steps.ts'
+import { type LoadRequest, placeOf } from '../config/swanctl-steps.ts'
 import { findText } from '../config/tree.ts'
 import { commands } from './commands/index.ts'
 import { type Context, configLog } from './request.ts'
@@ -27,11 +28,34 @@ export async function loadAll(reading: SwanctlReading, context: Context): Promis
   return { loaded, problems }
 }
 
-async function load({ command, source, place, message }: LoadRequest, context: Context): Promise<string | undefined> {
+async function load(request: LoadRequest, context: Context): Promise<string | undefined> {
+  const { command, source, message } = request
   const handler = commands.get(command)
   if (handler === undefined) return `there is no command '${command}'`
   const response = await handler({ message, broken: false, stream: async () => undefined }, context)
   if (findText(response, 'success') === 'yes') return undefined
+  const reason = findText(response, 'errmsg') ?? 'no reason given'
+  const { place, detail } = faultIn(request, reason, context)
   const at = place === undefined ? '' : `${formatPlace(place)}: `
-  return `${at}${command} of '${source}' failed: ${findText(response, 'errmsg') ?? 'no reason given'}`
+  return `${at}${command} of '${source}' failed: ${detail}`
+}
+
+/** Where in the file the fault is, and what charon's words leave out: the reason, with the cure. */
+function faultIn(
+  { command, conf, place, message }: LoadRequest,
+  reason: string,
+  { files, daemon }: Context,
+): { readonly place: Place | undefined; readonly detail: string } {
+  const [item] = message
+  if (conf === undefined || item?.kind !== 'section') return { place, detail: reason }
+  if (command === 'load-conn') {
+    try {
+      loadConnection(item.name, item.items, files, daemon.portIke)
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      return { place: placeOf(conf, error.path), detail: detailOf(error) }
+    }
+  }
+  const named = [...conf.values.keys()].find((name) => new RegExp(`\\b${RegExp.escape(name)}\\b`).test(reason))
+  return { place: placeOf(conf, named === undefined ? [] : [named]), detail: reason }
 }

@@ -77,12 +77,9 @@ function pageProblems(page: Page, tests: readonly Titles[], sources: readonly So
   const broken = [...meanings.values()].flatMap(({ where, proofs }) =>
     proofs.filter((proof) => !leads(proof, sources)).map(({ file, name }) => `${where}: ${file} has no test "${name}"`),
   )
-  const open = new Set(
-    page.sections.flatMap(({ rows }) => rows.filter(({ support }) => support.startsWith('**')).map(({ key }) => key)),
-  )
   const bare = [...keys].flatMap((key) => [
     ...(meanings.has(key) ? [] : [`${page.data}: no meaning of ${key}`]),
-    ...(open.has(key) || proofsOf(key, tests, meanings).length > 0 ? [] : [`${page.data}: no test of ${key}`]),
+    ...(proofsOf(key, tests, meanings).length > 0 ? [] : [`${page.data}: no test of ${key}`]),
   ])
   const absent = absentOf(page, sources)
   const stale = sources.find(({ path }) => path === page.path)?.text !== render(page, tests, meanings, absent?.text)

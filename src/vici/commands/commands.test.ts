@@ -388,7 +388,7 @@ test('the daemon loads /etc/swanctl on its own; what fails does not stop the res
   assert.equal(loaded, 4)
   assert.deepEqual(problems, [
     "load-cert of '/etc/swanctl/x509/broken' failed: parsing X509 certificate failed",
-    "/etc/swanctl/swanctl.conf:2:7: load-conn of 'bad' failed: unknown option: nosuch, config discarded",
+    "/etc/swanctl/swanctl.conf:2:13: load-conn of 'bad' failed: unknown option: nosuch, config discarded",
   ])
   assert.equal(daemon.logged.filter(({ severity }) => severity === 'error').length, 2)
   assert.deepEqual(daemon.credentials.sharedIds, ['ike-a'])
