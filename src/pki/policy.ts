@@ -39,8 +39,7 @@ export class PolicyGraph {
     this.#depth++
     const last = this.#depth === this.#length
     this.#grow(certificate, last)
-    if (this.#explicitPolicy === 0 && this.#level === undefined)
-      return 'no certificate policy is valid for the whole path'
+    if (this.#explicitPolicy === 0 && this.#level === undefined) return this.#nothingValid()
     return last ? this.#wrapUp(certificate) : this.#prepareNext(certificate)
   }
 
@@ -122,7 +121,14 @@ export class PolicyGraph {
     if (this.#explicitPolicy > 0) this.#explicitPolicy--
     if (certificate.policyConstraints?.requireExplicit === 0) this.#explicitPolicy = 0
     if (this.#explicitPolicy > 0 || this.userPolicies().size > 0) return undefined
-    return 'no certificate policy that is acceptable is valid for the whole path'
+    return this.#nothingValid()
+  }
+
+  #nothingValid(): string {
+    const wanted = [...(this.#inputs.initialPolicies ?? [])].join(' or ')
+    return wanted === ''
+      ? 'no certificate policy is valid for the whole path'
+      : `constraint requires cert policy ${wanted}, which is not valid for the whole path`
   }
 
   /** The valid_policies of nodes whose parent is anyPolicy, on paths that reach the last level, and anyPolicy if it does. */

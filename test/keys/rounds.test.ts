@@ -130,7 +130,7 @@ key('connections.<conn>.remote.groups', 'nothing here can prove a group: who mus
 )
 
 key('connections.<conn>.remote.cert_policy', 'a policy that the certificate must have', async () => {
-  await refusedBy({ remote: 'cert_policy = 1.2.3.4' }, 'polic')
+  await refusedBy({ remote: 'cert_policy = 1.2.3.4' }, 'constraint requires cert policy 1.2.3.4')
 })
 
 key('connections.<conn>.remote.revocation', 'strict: an unknown status is not good enough', async () => {
