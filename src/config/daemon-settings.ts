@@ -50,6 +50,8 @@ export interface CoreSettings {
   readonly spiMask: bigint
   readonly spiLabel: bigint
   readonly reqidBase: number
+  /** reqids that the kernel had when the daemon started: whoever they are of, they are left alone. */
+  readonly reqidsInUse: readonly number[]
   readonly keepAliveSeconds: number
   /** A keepalive that is later than this is a liveness check in its place: the host was suspended. 0 is never. */
   readonly keepAliveDpdMarginSeconds: number
@@ -127,6 +129,7 @@ export const defaultCoreSettings: CoreSettings = {
   spiMask: 0n,
   spiLabel: 0n,
   reqidBase: 1,
+  reqidsInUse: [],
   keepAliveSeconds: 20,
   keepAliveDpdMarginSeconds: 0,
   checkCurrentPath: false,

@@ -102,7 +102,7 @@ export class Core {
     this.pools = new Pools(this)
     this.peerNames = new PeerNames(this)
     this.nameServers = new NameServers(this)
-    this.reqids = new Reqids(options.settings.reqidBase)
+    this.reqids = new Reqids(options.settings.reqidBase, options.settings.reqidsInUse)
     this.traps = new Traps(this)
     this.retries = new Retries(this)
   }

@@ -8,8 +8,12 @@ export class Reqids {
   readonly #free: number[] = []
   #next: number
 
-  constructor(base: number) {
+  readonly #taken: ReadonlySet<number>
+
+  /** @param taken reqids that somebody else uses: only a configured one may be among them */
+  constructor(base: number, taken: Iterable<number> = []) {
     this.#next = base
+    this.#taken = new Set(taken)
   }
 
   /** Takes a reference on the reqid of `key`; `fixed` is a configured one (not 0). */
@@ -17,7 +21,7 @@ export class Reqids {
     const full = fixed > 0 ? `fixed ${fixed}` : key
     let entry = this.#byKey.get(full)
     if (entry === undefined) {
-      entry = { reqid: fixed > 0 ? fixed : (this.#free.shift() ?? this.#next++), users: 0 }
+      entry = { reqid: fixed > 0 ? fixed : (this.#free.shift() ?? this.#unused()), users: 0 }
       this.#byKey.set(full, entry)
       this.#keys.set(entry.reqid, full)
     }
@@ -44,5 +48,10 @@ export class Reqids {
   /** How many reqids are in use. */
   get size(): number {
     return this.#byKey.size
+  }
+
+  #unused(): number {
+    while (this.#taken.has(this.#next)) this.#next++
+    return this.#next++
   }
 }

@@ -16,7 +16,7 @@ import {
   type KernelSelector,
   type SaCrypto,
 } from './operations.ts'
-import { openKernel } from './performer.ts'
+import { type HostKernel, openKernel } from './performer.ts'
 
 // The tests change the network configuration, so they run again in a process with a network namespace of its own.
 const inside = process.env['SALLYPORT_TEST_NAMESPACE'] !== undefined
@@ -208,6 +208,55 @@ function tests(): void {
     })
     await kernel.perform({ kind: 'install-policy', policy: { ...policy, priority: 77 }, replace: true })
     assert.match(ip('xfrm', 'policy'), /priority 77$/m)
+  })
+
+  test('a policy of a daemon that was killed is taken over, and the reqids that it used are known', async () => {
+    const policy = tunnelPolicy('out')
+    const killed = openKernel()
+    await killed.perform({ kind: 'install-policy', policy, replace: false })
+    ip('xfrm', 'policy', 'add', 'src', '10.8.0.0/16', 'dst', '10.9.0.0/16', 'dir', 'in', 'action', 'block')
+    const larval = { protocol: 'ESP', source: '192.0.2.2', destination: '192.0.2.1' } as const
+    const range = { reqid: 17, min: 0xc0000000, max: 0xcfffffff }
+    const { spi } = await killed.perform({ kind: 'allocate-spi', ...larval, ...range })
+    await killed.close()
+    const said: string[] = []
+    await using kernel = open((message) => said.push(message))
+    const inUse = await kernel.reqidsInUse()
+    assert.deepEqual(
+      inUse.toSorted((a, b) => a - b),
+      [3, 17],
+    )
+    await kernel.perform({ kind: 'install-policy', policy: { ...policy, priority: 77 }, replace: false })
+    assert.deepEqual(said, ['policy 10.1.0.0/16 === 10.2.0.0/16 out already exists, try to update it'])
+    assert.match(ip('xfrm', 'policy'), /priority 77$/m)
+    await kernel.perform({ kind: 'flush' })
+    assert.doesNotMatch(ip('xfrm', 'policy'), /priority 77$/m)
+    await kernel.perform({ kind: 'delete-sa', id: { ...larval, spi } })
+    ip('xfrm', 'policy', 'flush')
+    assert.deepEqual(await kernel.reqidsInUse(), [])
+  })
+
+  test('what a daemon that was killed has left is removed, and nothing else', async () => {
+    ip('xfrm', 'policy', 'add', 'src', '10.8.0.0/16', 'dst', '10.9.0.0/16', 'dir', 'in', 'action', 'block')
+    ip('xfrm', 'state', 'allocspi', 'src', '192.0.2.9', 'dst', '192.0.2.1', 'proto', 'esp', 'min', '777', 'max', '777')
+    const before = [ip('xfrm', 'policy'), ip('xfrm', 'state')]
+    const killed = openKernel()
+    for (const mark of [undefined, { value: 7, mask: 0xff }]) {
+      const policies = (['in', 'out', 'fwd'] as const).map((direction) => tunnelPolicy(direction))
+      for (const policy of policies) {
+        await killed.perform({ kind: 'install-policy', policy: { ...policy, ...(mark && { mark }) }, replace: false })
+      }
+    }
+    const spis = { min: 0xc0000000, max: 0xcfffffff }
+    const ends = { protocol: 'ESP', source: '192.0.2.2', destination: '192.0.2.1', reqid: 3 } as const
+    await killed.perform({ kind: 'allocate-spi', ...ends, ...spis })
+    await killed.close()
+    await using kernel = open()
+    assert.equal(await kernel.removeLeft({ min: 0xd0000000, max: 0xdfffffff }), 0)
+    assert.equal(await kernel.removeLeft(spis), 7)
+    assert.deepEqual([ip('xfrm', 'policy'), ip('xfrm', 'state')], before)
+    ip('xfrm', 'policy', 'flush')
+    ip('xfrm', 'state', 'flush')
   })
 
   test('flush removes what is ours, and only that', async () => {
@@ -483,9 +532,11 @@ function tests(): void {
   })
 
   /** A kernel that is flushed and closed at the end of a test. */
-  function open(): Kernel & AsyncDisposable {
-    const kernel = openKernel()
+  function open(log?: (message: string) => void): HostKernel & AsyncDisposable {
+    const kernel = openKernel(undefined, log)
     return {
+      removeLeft: (spis) => kernel.removeLeft(spis),
+      reqidsInUse: () => kernel.reqidsInUse(),
       perform: (operation) => kernel.perform(operation),
       onEvent: (listener) => kernel.onEvent(listener),
       close: () => kernel.close(),

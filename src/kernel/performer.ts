@@ -11,6 +11,7 @@ import {
 import { DecodeError } from '../wire/errors.ts'
 import { cureFor, cureForCompression } from './cures.ts'
 import { HostNetwork } from './host-network.ts'
+import { leftBehind } from './left-behind.ts'
 import type { NetlinkMessage } from './netlink/message.ts'
 import {
   ignoring,
@@ -34,27 +35,55 @@ import {
 } from './operations.ts'
 import { decodeEvent } from './xfrm/events.ts'
 import { XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING } from './xfrm/numbers.ts'
-import { deletePolicy, installPolicy, setPolicyHash } from './xfrm/policies.ts'
+import {
+  deletePolicy,
+  deleteSamePolicy,
+  installPolicy,
+  queryPolicies,
+  setPolicyHash,
+  templatesIn,
+} from './xfrm/policies.ts'
 import {
   allocateSpi,
   compressionOf,
   decodeState,
+  deleteSameState,
   deleteState,
+  endsOf,
   installCompression,
   installState,
   queryState,
+  queryStates,
   replaceReplayState,
   type StateContext,
   skipAhead,
 } from './xfrm/states.ts'
 
+/** The kernel of this host. */
+export interface HostKernel extends Kernel {
+  /**
+   * Removes what a daemon has left behind that was killed (left-behind.ts).
+   * @returns how many states and policies that were
+   */
+  readonly removeLeft: (spis: { readonly min: number; readonly max: number }) => Promise<number>
+  /**
+   * The reqids of all states and policies that are there, whosever they are: a trap with one of them would be served by a
+   * state that is not its own, for example one of a daemon that was killed, and its packets would never raise an acquire.
+   */
+  readonly reqidsInUse: () => Promise<readonly number[]>
+}
+
 /**
  * The kernel of this host, through netlink. Deleting what is gone already succeeds; so does adding a route or an address
- * that is there already, but it is then not ours and stays.
+ * that is there already, but it is then not ours and stays. A policy that somebody else has installed is taken over.
+ * @param log takes what an operator should know
  * @throws SystemCallError if netlink sockets cannot be opened
  */
-export function openKernel(options: NetworkOptions = defaultNetworkOptions): Kernel {
-  const kernel = new NetlinkKernel(options)
+export function openKernel(
+  options: NetworkOptions = defaultNetworkOptions,
+  log: (message: string) => void = () => {},
+): HostKernel {
+  const kernel = new NetlinkKernel(options, log)
   keepLarvalStates(options.acquireSeconds)
   return kernel
 }
@@ -68,7 +97,8 @@ interface InstalledPolicy {
   readonly reqids: readonly number[]
 }
 
-class NetlinkKernel implements Kernel {
+class NetlinkKernel implements HostKernel {
+  readonly #log: (message: string) => void
   readonly #opened = new DisposableStack()
   readonly #xfrm: NetlinkRequests
   readonly #route: NetlinkRequests
@@ -84,7 +114,8 @@ class NetlinkKernel implements Kernel {
   /** Ends with the last operation that has been asked for. */
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(options: NetworkOptions) {
+  constructor(options: NetworkOptions, log: (message: string) => void) {
+    this.#log = log
     using opening = new DisposableStack()
     this.#xfrm = opening.adopt(new NetlinkRequests(NETLINK_XFRM), (socket) => socket.close())
     this.#route = opening.adopt(new NetlinkRequests(NETLINK_ROUTE), (socket) => socket.close())
@@ -147,6 +178,31 @@ class NetlinkKernel implements Kernel {
 
   onEvent(listener: (event: KernelEvent) => void): void {
     this.#listeners.push(listener)
+  }
+
+  async removeLeft(spis: { readonly min: number; readonly max: number }): Promise<number> {
+    const [states, policies] = await this.#dump()
+    const left = leftBehind(states.map(endsOf), new Set(await this.#network.reachable()), spis)
+    const requests = [
+      // Policies first: packets that meet a policy without its state would raise acquires.
+      ...policies.filter((policy) => left.hasPolicy(templatesIn(policy))).map(deleteSamePolicy),
+      ...states.filter((state) => left.hasState(endsOf(state))).map(deleteSameState),
+    ]
+    for (const request of requests) await ignoring(['ENOENT', 'ESRCH'], this.#xfrm.request(request))
+    for (const { body } of states) body.fill(0) // they hold keys
+    return requests.length
+  }
+
+  async reqidsInUse(): Promise<readonly number[]> {
+    const [states, policies] = await this.#dump()
+    const reqids = [...states.map(endsOf), ...policies.flatMap(templatesIn)].map(({ reqid }) => reqid)
+    for (const { body } of states) body.fill(0)
+    return [...new Set(reqids)].filter((reqid) => reqid !== 0)
+  }
+
+  /** All states, with their keys, and all policies. */
+  async #dump(): Promise<readonly [states: readonly NetlinkMessage[], policies: readonly NetlinkMessage[]]> {
+    return [await this.#xfrm.dump(queryStates()), await this.#xfrm.dump(queryPolicies())]
   }
 
   /** Closes the sockets and removes the routing rules; states and policies stay unless they were flushed before. */
@@ -296,7 +352,13 @@ class NetlinkKernel implements Kernel {
     // Before the kernel knows: the first packet may come at once, and the kernel asks only once.
     for (const reqid of reqids) this.#reqids.set(reqid, (this.#reqids.get(reqid) ?? 0) + 1)
     try {
-      await this.#xfrm.request(installPolicy(policy, replace, ifindex))
+      await this.#xfrm.request(installPolicy(policy, replace, ifindex)).catch((error: unknown) => {
+        const isTaken = error instanceof NetlinkError && error.code === 'EEXIST'
+        if (!isTaken || this.#policies.has(policyKey(policy))) throw error
+        // Left by a daemon that was killed, perhaps by ourselves; as charon we make it ours.
+        this.#log(`policy ${selectorText(policy)} ${policy.direction} already exists, try to update it`)
+        return this.#xfrm.request(installPolicy(policy, true, ifindex))
+      })
     } catch (error) {
       this.#forgetReqids(reqids)
       throw error
@@ -415,6 +477,10 @@ function stateKey({ protocol, spi, destination }: Pick<SaId, 'protocol' | 'spi' 
 function policyKey({ direction, selector, mark, ifId }: PolicyKey | KernelPolicy): string {
   const { family, protocol, source, destination } = selector
   return JSON.stringify([direction, family, protocol, source, destination, selector.interface, mark, ifId])
+}
+
+function selectorText({ selector: { source, destination } }: KernelPolicy): string {
+  return `${source.address}/${source.prefix} === ${destination.address}/${destination.prefix}`
 }
 
 /**

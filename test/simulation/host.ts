@@ -95,10 +95,26 @@ export class Host {
   restart(): void {
     const life = `${this.#options.seed} life ${++this.#lives}`
     const { addresses, addedAddresses } = this.kernel
-    this.engine = this.#newEngine(life)
+    this.#forget(this.#newEngine(life))
     this.kernel = this.#newKernel(life)
     this.kernel.readdress(addresses.filter((address) => !addedAddresses.includes(address)))
     this.kernel.drain()
+  }
+
+  /** The daemon is killed and started again; the kernel keeps what it had. */
+  respawn(): void {
+    const { spiMin, spiMax } = this.#options.settings
+    this.kernel.drain()
+    this.#forget(
+      this.#newEngine(
+        `${this.#options.seed} life ${++this.#lives}`,
+        this.kernel.startAnew({ min: spiMin, max: spiMax }),
+      ),
+    )
+  }
+
+  #forget(engine: Engine): void {
+    this.engine = engine
     this.#jobs = []
     this.#timerAt = undefined
     this.#answers.clear()
@@ -106,8 +122,9 @@ export class Host {
     this.#labels.clear()
   }
 
-  #newEngine(seed: string): Engine {
-    const { name, settings } = this.#options
+  #newEngine(seed: string, reqidsInUse: readonly number[] = []): Engine {
+    const { name } = this.#options
+    const settings = { ...this.#options.settings, reqidsInUse }
     const random = this.#withNonces(seededRandom(Buffer.from(`${name} core ${seed}`)))
     const { journal } = this.#options
     if (journal !== undefined) return new JournalingEngine({ random, settings, strict: true }, journal)

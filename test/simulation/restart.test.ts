@@ -28,6 +28,16 @@ function restart(world: World, side: SideName, options: PairOptions): void {
   world.settle()
 }
 
+/** The daemon is killed and started again at once, with all that it had in the kernel still there. */
+function respawn(world: World, side: SideName, options: PairOptions): void {
+  const host = world.host(side)
+  world.ladder.note(side, '* is killed and starts again', world.now)
+  host.respawn()
+  host.command({ kind: 'credentials', credentials: credentialsFor(side, 'psk') })
+  host.command({ kind: 'load-connection', connection: connectionOf(side, options) })
+  world.settle()
+}
+
 /** Packets both ways for a while; the last ones must get through. */
 function traffic(world: World, seconds: number): void {
   for (let i = 0; i < seconds; i += 10) {
@@ -56,6 +66,22 @@ for (const [kind, options] of Object.entries(kinds)) {
       restart(world, side, options)
       traffic(world, 600)
       sameSingleChild(world)
+    })
+
+    /*
+     *   left                                                          right
+     *   * killed, started again: states and policies of the old daemon are removed, its traps are taken over
+     *   packet -> trap -> acquire -> IKE_SA_INIT                  -->
+     *                                    or: its probes are not answered, and it begins anew
+     */
+    scenario(`${kind}: ${side} is killed and starts again on the kernel that it left`, () => {
+      const world = pair(options)
+      traffic(world, 60)
+      for (let i = 0; i < 3; i++) {
+        respawn(world, side, options)
+        traffic(world, 600)
+        sameSingleChild(world)
+      }
     })
 
     scenario(`${kind}: ${side} crashes and is back after ten minutes`, () => {

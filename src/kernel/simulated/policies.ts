@@ -7,6 +7,9 @@ export class PolicyTable {
   /** Per direction, in the order of lookup: by priority, then by age. */
   readonly #lists: Record<PolicyDirection, KernelPolicy[]> = { in: [], out: [], fwd: [] }
 
+  /** Those that a daemon left behind: the next one takes them over, as the performer does. */
+  readonly #left = new Set<string>()
+
   get all(): readonly KernelPolicy[] {
     return [...this.#lists.in, ...this.#lists.out, ...this.#lists.fwd]
   }
@@ -17,7 +20,8 @@ export class PolicyTable {
     verify(policy)
     const at = indexOf(list, policy)
     if (at >= 0) {
-      if (!replace) throw new KernelError('install-policy', 'EEXIST', undefined, policyText(policy))
+      if (!replace && !this.#left.delete(policyText(policy)))
+        throw new KernelError('install-policy', 'EEXIST', undefined, policyText(policy))
       list.splice(at, 1)
     }
     const next = list.findIndex((other) => other.priority > policy.priority)
@@ -29,6 +33,7 @@ export class PolicyTable {
     const at = indexOf(list, key)
     if (at < 0) throw new KernelError('delete-policy', 'ENOENT', undefined, policyText(key))
     list.splice(at, 1)
+    this.#left.delete(policyText(key))
   }
 
   /** The policy for a packet: the lowest priority number wins, among equals the oldest. */
@@ -36,6 +41,11 @@ export class PolicyTable {
     return this.#lists[direction].find(
       (policy) => (policy.ifId ?? 0) === ifId && markFits(policy.mark, mark) && selects(policy.selector, flow),
     )
+  }
+
+  /** The daemon is gone, and what it installed is nobody's. */
+  disown(): void {
+    for (const policy of this.all) this.#left.add(policyText(policy))
   }
 
   clear(): void {

@@ -4,6 +4,7 @@
  * time it is.
  */
 import type { Random } from '../../crypto/random.ts'
+import { leftBehind, type TemplateEnds } from '../left-behind.ts'
 import {
   KernelError,
   type KernelEvent,
@@ -13,6 +14,7 @@ import {
   type KernelRoute,
   type KernelSa,
   type KernelTemplate,
+  type PolicyTemplate,
   type SaId,
   type StateProtocol,
   templatesOf,
@@ -322,6 +324,23 @@ export class SimulatedKernel {
     if (old?.kind === 'valid') throw new KernelError('install-sa', 'EEXIST', undefined, `CPI ${sa.cpi}`)
     if (old !== undefined) this.#states.remove(old)
     this.#states.add(state)
+  }
+
+  /**
+   * A daemon starts after another that was killed, as the performer does it: what that has left behind goes, the rest of
+   * it can be taken over. Routes that are there are taken as they are, which is as if there were none.
+   * @returns the reqids that are still in use
+   */
+  startAnew(spis: { readonly min: number; readonly max: number }): readonly number[] {
+    const left = leftBehind(this.#states.all, new Set(this.#addresses), spis)
+    const ends = ({ mode, reqid, source, destination }: PolicyTemplate): TemplateEnds =>
+      mode === 'transport' ? { reqid } : { reqid, source, destination }
+    for (const policy of this.policies) if (left.hasPolicy(policy.templates.map(ends))) this.#policies.remove(policy)
+    for (const state of this.states) if (left.hasState(state)) this.#states.remove(state)
+    this.#policies.disown()
+    this.#routes.length = 0
+    const templates = this.policies.flatMap((policy) => policy.templates)
+    return [...new Set([...this.states, ...templates].map(({ reqid }) => reqid))].filter((reqid) => reqid !== 0)
   }
 
   /** A packet comes in without protection. */

@@ -1,12 +1,21 @@
 /** Policies as messages of XFRM netlink. */
 import { concat } from '../../crypto/bytes.ts'
-import { type Attribute, attribute32, NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts'
+import type { TemplateEnds } from '../left-behind.ts'
+import {
+  type Attribute,
+  attribute32,
+  decodeAttributes,
+  type NetlinkMessage,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+} from '../netlink/message.ts'
 import type { NetlinkRequest } from '../netlink/netlink-socket.ts'
 import { type KernelPolicy, type KernelTemplate, type PolicyKey, templatesOf } from '../operations.ts'
 import {
   AF_INET,
   AF_INET6,
   addressFamily,
+  addressText,
   directionNumbers,
   encodeSelector,
   modeNumbers,
@@ -22,11 +31,12 @@ import {
   XFRM_POLICY_BLOCK,
   XFRM_POLICY_ICMP,
   XFRMA_IF_ID,
+  XFRMA_MARK,
   XFRMA_SPD_IPV4_HTHRESH,
   XFRMA_SPD_IPV6_HTHRESH,
   XFRMA_TMPL,
 } from './numbers.ts'
-import { markAttributes } from './states.ts'
+import { copied, markAttributes } from './states.ts'
 import { xfrm_user_tmpl, xfrm_userpolicy_id, xfrm_userpolicy_info } from './structs.ts'
 
 /**
@@ -92,6 +102,28 @@ export function setPolicyHash(
 /** XFRM_MSG_GETPOLICY of all policies, for `NetlinkRequests.dump`. */
 export function queryPolicies(): NetlinkRequest {
   return { type: XFRM_MSG_GETPOLICY, fixed: new Uint8Array(0) }
+}
+
+/** The templates of a policy: reads XFRM_MSG_NEWPOLICY. Throws `DecodeError`. */
+export function templatesIn({ body }: NetlinkMessage): readonly TemplateEnds[] {
+  const templates = decodeAttributes(body, xfrm_userpolicy_info.size).get(XFRMA_TMPL) ?? new Uint8Array(0)
+  const { size } = xfrm_user_tmpl
+  return Array.from({ length: Math.floor(templates.length / size) }, (_, n) => {
+    const { id, saddr, family, reqid, mode } = xfrm_user_tmpl.decode(templates.subarray(n * size))
+    if (mode === modeNumbers.transport) return { reqid }
+    return { reqid, source: addressText(saddr, family), destination: addressText(id.daddr, family) }
+  })
+}
+
+/** XFRM_MSG_DELPOLICY of a policy as the kernel has shown it. */
+export function deleteSamePolicy({ body }: NetlinkMessage): NetlinkRequest {
+  const { index, dir } = xfrm_userpolicy_info.decode(body)
+  const attributes = decodeAttributes(body, xfrm_userpolicy_info.size)
+  return {
+    type: XFRM_MSG_DELPOLICY,
+    fixed: xfrm_userpolicy_id.encode({ index, dir }),
+    attributes: copied(attributes, [XFRMA_MARK, XFRMA_IF_ID]),
+  }
 }
 
 function keyRequest(key: PolicyKey, ifindex: number): Omit<NetlinkRequest, 'type'> {

@@ -2,8 +2,10 @@
 import { concat } from '../../crypto/bytes.ts'
 import type { Secret } from '../../crypto/secret.ts'
 import { DecodeError } from '../../wire/errors.ts'
+import type { StateEnds } from '../left-behind.ts'
 import {
   type Attribute,
+  type Attributes,
   attribute,
   attribute32,
   decodeAttributes,
@@ -19,6 +21,7 @@ import {
   AF_INET,
   AF_INET6,
   addressFamily,
+  addressText,
   encodeSelector,
   modeNumbers,
   octets,
@@ -235,10 +238,7 @@ export function decodeState({ body }: NetlinkMessage): StateReport {
     reqid,
     usage: { bytes: curlft.bytes, packets: curlft.packets, ...(lastUsedMs > 0 ? { lastUsedMs } : {}) },
     carried: [
-      ...[XFRMA_LTIME_VAL, XFRMA_REPLAY_VAL, XFRMA_REPLAY_ESN_VAL].flatMap((type) => {
-        const value = attributes.get(type)
-        return value ? [{ type, value: value.slice() }] : []
-      }),
+      ...copied(attributes, [XFRMA_LTIME_VAL, XFRMA_REPLAY_VAL, XFRMA_REPLAY_ESN_VAL]),
       ...(attributes.has(XFRMA_LTIME_VAL) ? [] : [{ type: XFRMA_LTIME_VAL, value: curlftOf(body) }]),
     ],
   }
@@ -283,6 +283,35 @@ export function markAttributes(mark: Mark | undefined): Attribute[] {
 
 function stateName({ destination, spi, protocol }: Pick<SaId, 'destination' | 'spi' | 'protocol'>) {
   return { daddr: octets(destination), spi, family: addressFamily(destination), proto: protocolNumbers[protocol] }
+}
+
+/** The ends of a state: reads XFRM_MSG_NEWSA. */
+export function endsOf({ body }: NetlinkMessage): StateEnds {
+  const { id, saddr, reqid, family } = xfrm_usersa_info.decode(body)
+  const [source, destination] = [addressText(saddr, family), addressText(id.daddr, family)]
+  return { spi: id.spi, source, destination, reqid }
+}
+
+/** XFRM_MSG_DELSA of a state as the kernel has shown it. */
+export function deleteSameState({ body }: NetlinkMessage): NetlinkRequest {
+  const { id, saddr, family } = xfrm_usersa_info.decode(body)
+  const { daddr, spi, proto } = id
+  return {
+    type: XFRM_MSG_DELSA,
+    fixed: xfrm_usersa_id.encode({ daddr, spi, family, proto }),
+    attributes: [
+      { type: XFRMA_SRCADDR, value: saddr },
+      ...copied(decodeAttributes(body, xfrm_usersa_info.size), [XFRMA_MARK]),
+    ],
+  }
+}
+
+/** Attributes as they came. */
+export function copied(attributes: Attributes, types: readonly number[]): Attribute[] {
+  return types.flatMap((type) => {
+    const value = attributes.get(type)
+    return value ? [{ type, value: value.slice() }] : []
+  })
 }
 
 function idRequest({ destination, source, spi, protocol, mark }: SaId): Omit<NetlinkRequest, 'type'> {
