@@ -23,8 +23,8 @@ import { JournalingEngine } from './journal/journal.ts'
 import { openKernel } from './kernel/performer.ts'
 import { openLog } from './log/logger.ts'
 import { Loop } from './loop.ts'
-
-import { openIkeSockets } from './net/ike-sockets.ts'
+import { Gate } from './net/gate.ts'
+import { type IkeDatagram, openIkeSockets } from './net/ike-sockets.ts'
 import { Resolver } from './net/resolver.ts'
 import { keepWatchdogQuiet, notifySystemd } from './net/systemd.ts'
 import { networkOptions } from './network.ts'
@@ -37,6 +37,8 @@ import { listenVici } from './vici/server.ts'
 import { surfaceVersion, ownVersion as version } from './vici/versions.ts'
 
 const exitInitialisation = 66
+/** Datagrams that may wait until the connections are loaded. */
+const mostHeld = 1000
 
 const help = `sallyportd ${version}: an IKEv2 daemon
 
@@ -83,8 +85,9 @@ async function start(journal: string | undefined): Promise<void> {
   selfTest()
 
   const { host } = settings
+  const gate = new Gate<IkeDatagram>(mostHeld, (datagram) => loop.input({ kind: 'datagram', ...datagram }))
   const network = networkOptions(host, settings.core.routingTable)
-  const kernel = openKernel(network)
+  const kernel = openKernel(network, (message) => early('KNL', message))
   const sockets = openIkeSockets({
     portIke: settings.core.portIke,
     portNatT: settings.core.portNatT,
@@ -93,10 +96,18 @@ async function start(journal: string | undefined): Promise<void> {
     setSource: host.setSource,
     ...(host.socketMark && { mark: host.socketMark.value }),
     allows: (ifindex) => network.interfaces.allowsIndex(ifindex),
-    onDatagram: (datagram) => loop.input({ kind: 'datagram', ...datagram }),
+    onDatagram: (datagram) => gate.take(datagram),
     onError: (problem) => early('NET', problem, 'warn'),
   })
   for (const problem of sockets.problems) early('NET', problem, 'warn')
+
+  if (sockets.problems.length === 0) {
+    const { spiMin, spiMax } = settings.core
+    const removed = await kernel.removeLeft({ min: spiMin, max: spiMax })
+    if (removed > 0)
+      early('KNL', `removed ${removed} states and policies of a daemon that did not end by itself`, 'warn')
+  }
+  const reqidsInUse = await kernel.reqidsInUse()
 
   const resolver = new Resolver({
     file: host.resolvFile,
@@ -119,6 +130,7 @@ async function start(journal: string | undefined): Promise<void> {
     ...settings.core,
     portIke: sockets.portIke,
     portNatT: sockets.portNatT,
+    reqidsInUse,
   })
   const core = { random: systemRandom, settings: coreSettings() }
   const engine = journal === undefined ? new Engine(core) : new JournalingEngine(core, openJournal(journal))
@@ -175,6 +187,7 @@ async function start(journal: string | undefined): Promise<void> {
     if (!(error instanceof ConfigError)) throw error
     early('CFG', `no connections are loaded: ${error.message}`, 'error')
   }
+  gate.open()
   early('DMN', 'sallyportd is running')
   log.flush()
   void runScripts('start', settings.startScripts, (entry) => loop.log(entry))
