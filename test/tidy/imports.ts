@@ -3,8 +3,8 @@ import { posix } from 'node:path'
 import { lineAt, type Source } from './source.ts'
 
 /**
- * For each part of src the parts it may import from, besides itself. `kernel` is the operations alone; what performs
- * them is `kernel/netlink`, `kernel/xfrm`, `kernel/simulated` and `kernel/*` for the rest.
+ * For each part of src the parts it may import from, besides itself. `kernel` is the operations, and what is true of every
+ * kernel; what performs them is `kernel/netlink`, `kernel/xfrm`, `kernel/simulated` and `kernel/*` for the rest.
  */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   wire: [],
@@ -56,6 +56,6 @@ function partOf(path: string): string | undefined {
   const [src, folder, inner] = path.split('/')
   if (src !== 'src' || inner === undefined || folder === undefined) return undefined
   if (folder !== 'kernel') return folder
-  if (inner === 'operations.ts') return 'kernel'
+  if (inner === 'operations.ts' || inner === 'left-behind.ts') return 'kernel'
   return inner.endsWith('.ts') ? 'kernel/*' : `kernel/${inner}`
 }
