@@ -1,8 +1,9 @@
 /**
  * `npm run deb`: builds a Debian package that takes the place of charon-systemd, with a Node of its own. Needs dpkg-deb,
- * and what `npm ci` has installed. The package is put into `dist-deb/`.
+ * and what `npm ci` has installed. The package is put into `dist-deb/`, or `--out`. `--quick` compresses it less, for the lab.
  */
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import {
   chmodSync,
   copyFileSync,
@@ -10,30 +11,34 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const here = fileURLToPath(new URL('.', import.meta.url))
 
-const { values } = parseArgs({ options: { out: { type: 'string', default: join(root, 'dist-deb') } } })
+const { values } = parseArgs({
+  options: { out: { type: 'string', default: join(root, 'dist-deb') }, quick: { type: 'boolean' } },
+})
 const arch = { x64: 'amd64', arm64: 'arm64' }[process.arch as 'x64' | 'arm64']
 if (arch === undefined) throw new Error(`there is no native part for ${process.arch}`)
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
 
 const stage = mkdtempSync(join(tmpdir(), 'sallyport-deb-'))
+chmodSync(stage, 0o755) // it becomes the root folder of the package
 try {
   fill()
   mkdirSync(values.out, { recursive: true })
   const file = join(values.out, `sallyport_${version}_${arch}.deb`)
-  run('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', stage, file])
+  run('dpkg-deb', ['--root-owner-group', ...(values.quick ? ['-Zgzip', '-z1'] : ['-Zxz']), '--build', stage, file])
   console.log(file)
 } finally {
   rmSync(stage, { recursive: true })
@@ -68,6 +73,7 @@ function fill(): void {
   copyFileSync(join(root, 'LICENSE'), join(stage, 'usr/share/doc/sallyport/copyright'))
   const size = execFileSync('du', ['-sk', join(stage, 'usr')], { encoding: 'utf8' }).split('\t')[0]
   writeFileSync(join(stage, 'DEBIAN/control'), control(size ?? '0'))
+  writeFileSync(join(stage, 'DEBIAN/md5sums'), checksums())
 }
 
 function control(installedSize: string): string {
@@ -87,6 +93,17 @@ Description: IKEv2 daemon that takes the place of strongSwan's charon
  Linux kernel. Reads /etc/swanctl and strongswan.conf, and is controlled by
  swanctl and other VICI clients.
 `
+}
+
+/** One line for each file, for `dpkg --verify`. */
+function checksums(): string {
+  return readdirSync(stage, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => !file.startsWith(join(stage, 'DEBIAN/')))
+    .sort()
+    .map((file) => `${createHash('md5').update(readFileSync(file)).digest('hex')}  ${relative(stage, file)}\n`)
+    .join('')
 }
 
 function program(path: string, script: string): void {
