@@ -37,6 +37,8 @@ import { listenVici } from './vici/server.ts'
 import { surfaceVersion, ownVersion as version } from './vici/versions.ts'
 
 const exitInitialisation = 66
+/** EX_USAGE of sysexits.h. */
+const exitUsage = 64
 /** Datagrams that may wait until the connections are loaded. */
 const mostHeld = 1000
 
@@ -53,9 +55,7 @@ swanctl.conf in SWANCTL_DIR (else /etc/swanctl) the connections. Control it with
 await main()
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: { version: { type: 'boolean' }, help: { type: 'boolean' }, journal: { type: 'string' } },
-  })
+  const values = options()
   if (values.help) {
     process.stdout.write(help)
     return
@@ -64,17 +64,39 @@ async function main(): Promise<void> {
     process.stdout.write(`sallyportd ${version}\n`)
     return
   }
+  process.on('SIGHUP', nothing) // all is about to be read anyway
+  process.on('SIGINT', nothing) // as charon-systemd: not a way to stop it
+  process.on('SIGPIPE', nothing)
   try {
     await start(values.journal)
   } catch (error) {
-    process.stderr.write(`sallyportd: ${error instanceof Error ? error.message : String(error)}\n`)
+    const reason = error instanceof Error ? error.message : String(error)
+    process.stderr.write(`sallyportd: ${reason}\n`)
+    notifySystemd(`STATUS=initialization failed: ${reason.replaceAll('\n', ' ')}`)
     process.exit(exitInitialisation)
+  }
+}
+
+function nothing(): void {}
+
+/** Ends the process if there is one that it does not know. */
+function options(): { readonly version?: boolean; readonly help?: boolean; readonly journal?: string } {
+  try {
+    return parseArgs({
+      options: { version: { type: 'boolean' }, help: { type: 'boolean' }, journal: { type: 'string' } },
+    }).values
+  } catch (error) {
+    process.stderr.write(`sallyportd: ${error instanceof Error ? error.message : String(error)}\n${help}`)
+    return process.exit(exitUsage)
   }
 }
 
 /** Brings everything up; what fails here ends the process. */
 async function start(journal: string | undefined): Promise<void> {
   const startedMs = Date.now()
+  // Tools look for charon's process by this name (pidof, pgrep -x).
+  process.title = 'charon-systemd'
+  notifySystemd(`STATUS=Starting charon-systemd, Sallyport ${version}`)
   const files = diskFiles()
   let settings = readDaemonSettings(strongswanConfPath(process.env), files)
   let log = openLog(settings.log)
@@ -180,20 +202,6 @@ async function start(journal: string | undefined): Promise<void> {
     files,
     owner: ownerOf(host.user, host.group, files),
   })
-  try {
-    await loadAll(readSwanctl(swanctlDirectory(process.env), files), vici.context)
-  } catch (error) {
-    // As when swanctl fails: the daemon is there, and can be given connections.
-    if (!(error instanceof ConfigError)) throw error
-    early('CFG', `no connections are loaded: ${error.message}`, 'error')
-  }
-  gate.open()
-  early('DMN', 'sallyportd is running')
-  log.flush()
-  void runScripts('start', settings.startScripts, (entry) => loop.log(entry))
-  notifySystemd(`STATUS=charon-systemd running, Sallyport ${version}\nREADY=1`)
-  keepWatchdogQuiet()
-
   let stopping = false
   const stop = async (): Promise<void> => {
     if (stopping) return
@@ -212,8 +220,7 @@ async function start(journal: string | undefined): Promise<void> {
     process.exit(0)
   }
   process.on('SIGTERM', () => void stop())
-  process.on('SIGINT', () => {}) // as charon-systemd: not a way to stop it
-  process.on('SIGPIPE', () => {})
+  process.off('SIGHUP', nothing)
   process.on('SIGHUP', () => {
     early('DMN', 'signal of type SIGHUP received. Reloading configuration')
     reload().catch((error: unknown) => {
@@ -221,4 +228,18 @@ async function start(journal: string | undefined): Promise<void> {
       early('DMN', `reloading '${settings.path}' failed: ${place}`, 'error')
     })
   })
+
+  try {
+    await loadAll(readSwanctl(swanctlDirectory(process.env), files), vici.context)
+  } catch (error) {
+    // As when swanctl fails: the daemon is there, and can be given connections.
+    if (!(error instanceof ConfigError)) throw error
+    early('CFG', `no connections are loaded: ${error.message}`, 'error')
+  }
+  gate.open()
+  early('DMN', 'sallyportd is running')
+  log.flush()
+  void runScripts('start', settings.startScripts, (entry) => loop.log(entry))
+  notifySystemd(`STATUS=charon-systemd running, Sallyport ${version}\nREADY=1`)
+  keepWatchdogQuiet()
 }
