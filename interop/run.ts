@@ -1,14 +1,17 @@
 /**
- * npm run interop -- [filter…] [--list] [--peer-only] [--keep] [--retry] [--guests N] [--lanes N]
+ * npm run interop -- [filter…] [--list] [--peer-only] [--keep] [--retry] [--guests N] [--lanes N] [--deb FILE]
  *
  * Runs the scenarios whose names contain one of the filters (all without any) and ends with their number. `--peer-only`
  * puts strongSwan in Sallyport's place, which proves the lab itself. `--keep` keeps the logs of what passed. Scenarios
  * run side by side: in so many guest kernels, and in so many lanes in each. `--retry` plays what has failed once more, one
- * after the other: on a busy machine a peer's timeouts pass that are not ours; the end says how many needed it.
+ * after the other: on a busy machine a peer's timeouts pass that are not ours; the end says how many needed it. `--deb` takes a
+ * package for Debian that is there; else one is built.
  */
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { runFolder } from './lab/cache.ts'
 import { type FoundGround, findGround, type Ground, runInside } from './lab/guest.ts'
@@ -27,8 +30,10 @@ const { values: options, positionals: filters } = parseArgs({
     retry: { type: 'boolean' },
     guests: { type: 'string' },
     lanes: { type: 'string' },
+    deb: { type: 'string' },
   },
 })
+const checkout = fileURLToPath(new URL('..', import.meta.url))
 const chosen = scenarios.filter(
   (scenario) => isMeant(scenario) && (filters.length === 0 || filters.some((filter) => scenario.name.includes(filter))),
 )
@@ -37,6 +42,27 @@ if (options.list) {
   for (const { name } of chosen) console.log(name)
 } else {
   process.exitCode = await main(chosen)
+}
+
+/** What `npm run deb` makes of this checkout; or the file given, as it is. Says why if there is none. */
+/** What `npm run deb` makes of this checkout; or the file given, as it is. Says why if there is none. */
+function packaged(work: string, reasons: string[]): string | undefined {
+  const file = join(work, 'sallyport.deb')
+  if (options.deb !== undefined) {
+    copyFileSync(options.deb, file)
+    return file
+  }
+  console.log('building the Debian package')
+  const built = spawnSync(process.execPath, ['packaging/debian/build.ts', '--quick', '--out', work], {
+    cwd: checkout,
+    encoding: 'utf8',
+  })
+  if (built.status !== 0) {
+    reasons.push(`skipped what needs the Debian package, which cannot be built: ${built.stderr.trim().slice(-300)}`)
+    return undefined
+  }
+  renameSync(built.stdout.trim(), file)
+  return file
 }
 
 /** Whether it is for this kind of run: of the scenarios for swanctl, the control has strongSwan everywhere. */
@@ -48,6 +74,8 @@ function isMeant({ expect }: Scenario): boolean {
 /** The folders of a run. */
 interface Folders {
   readonly root: string
+  /** Our package for Debian, where a scenario wants it. */
+  readonly debianPackage: string | undefined
   readonly others: Partial<Readonly<Record<RootName, string>>>
   readonly work: string
 }
@@ -65,18 +93,23 @@ async function main(wanted: readonly Scenario[]): Promise<number> {
     return 1
   }
   const { others, reasons } = await otherRoots(wanted, report)
-  const possible = wanted.filter((scenario) => otherRoot(scenario).every((name) => others[name] !== undefined))
+  const work = runFolder('interop')
+  const debianPackage = wanted.some(({ expect }) => expect.kind === 'debian') ? packaged(work, reasons) : undefined
+  const possible = wanted.filter(
+    (scenario) =>
+      otherRoot(scenario).every((name) => others[name] !== undefined) &&
+      (scenario.expect.kind !== 'debian' || debianPackage !== undefined),
+  )
   const skipped = wanted.length - possible.length
   const where = ground.kind === 'host' ? 'the kernel of this machine' : 'user-mode Linux'
   console.log(`${possible.length} scenarios on ${where}`)
-  const work = runFolder('interop')
   const plan = {
     names: [],
     ours: options['peer-only'] ? 'strongswan' : 'sallyport',
     keep: options.keep ?? false,
   } as const
-  const results = await runAll(ground, { root, others, work }, plan, possible)
-  const second = options.retry ? await playAgain(ground, { root, others, work }, plan, results) : 0
+  const results = await runAll(ground, { root, debianPackage, others, work }, plan, possible)
+  const second = options.retry ? await playAgain(ground, { root, debianPackage, others, work }, plan, results) : 0
   const failed = [...results.values()].filter((failure) => failure !== undefined).length
   const notRun = possible.length - results.size
   for (const reason of reasons) console.log(reason)
@@ -101,7 +134,7 @@ function otherRoot({ peer, root, reference, also }: Scenario): readonly RootName
 async function otherRoots(
   wanted: readonly Scenario[],
   report: (line: string) => void,
-): Promise<{ readonly others: Folders['others']; readonly reasons: readonly string[] }> {
+): Promise<{ readonly others: Folders['others']; readonly reasons: string[] }> {
   const others: Partial<Record<RootName, string>> = {}
   const reasons: string[] = []
   for (const name of new Set(wanted.flatMap(otherRoot))) {
@@ -172,7 +205,7 @@ async function playAgain(
 /** Runs the scenarios of a plan in one guest, until they are done or the guest falls silent or ends. */
 async function runGuest(
   ground: FoundGround,
-  { root, others, work }: Folders,
+  { root, debianPackage, others, work }: Folders,
   label: string,
   plan: Plan,
   lanes: number,
@@ -180,19 +213,24 @@ async function runGuest(
 ): Promise<{ readonly current: string | undefined; readonly ending: string; readonly folder: string }> {
   const folder = join(work, label)
   mkdirSync(folder)
+  if (debianPackage !== undefined) linkSync(debianPackage, join(folder, 'sallyport.deb'))
   let current: string | undefined
-  const limitMs = Math.max(...scenarios.map((scenario) => scenario.limitMs))
+  const limitMs = Math.max(
+    ...scenarios.filter(({ name }) => plan.names.includes(name)).map((scenario) => scenario.limitMs),
+  )
   const job = { program: 'interop/lab/inside.ts', plan, lanes, work: folder, root, others, silenceMs: limitMs + 30_000 }
   const ending = await runInside(ground, job, (event) => {
     const it = event as Event // written by inside.ts
     if (it.kind === 'start') current = it.name
+    else if (it.kind === 'note') console.log(`               ${it.name}: ${it.text}`)
     else {
       current = undefined
       results.set(it.name, it.failure)
       print(it.name, it.ms, it.failure, folder)
     }
   })
-  for (const part of ['checkout', 'claims']) rmSync(join(folder, part), { recursive: true, force: true })
+  for (const part of ['checkout', 'claims', 'sallyport.deb'])
+    rmSync(join(folder, part), { recursive: true, force: true })
   return { current, ending, folder }
 }
 

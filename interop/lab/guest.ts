@@ -226,7 +226,7 @@ function init(ground: 'host' | 'user-mode-linux', { program, lanes }: Job): stri
           'echo 2 > /proc/sys/kernel/io_uring_disabled',
           // A guest that has to wait for the machine gets its packets in bursts.
           'echo 8388608 > /proc/sys/net/core/rmem_max; echo 4194304 > /proc/sys/net/core/rmem_default; echo 10000 > /proc/sys/net/core/netdev_max_backlog',
-          'modprobe -a xfrm_user esp4 esp6 veth bridge gcm 2>/dev/null',
+          'modprobe -a xfrm_user esp4 esp6 veth bridge gcm overlay 2>/dev/null',
         ]
       : []),
     'mount -t sysfs sys /sys 2>/dev/null',

@@ -10,6 +10,7 @@ import { proveEvents } from '../vici/events.ts'
 import { proveMessages } from '../vici/swanctl.ts'
 import { proveChild } from './children.ts'
 import { proveDeath } from './deaths.ts'
+import { proveOnDebian } from './debian.ts'
 import { proveDropIn } from './dropin/play.ts'
 import { proveLeased } from './leased.ts'
 import { proveMarking } from './marking.ts'
@@ -39,6 +40,8 @@ export interface Plan {
 /** What comes out. */
 export type Event =
   | { readonly kind: 'start'; readonly name: string }
+  /** Something measured, for the person who runs the lab. */
+  | { readonly kind: 'note'; readonly name: string; readonly text: string }
   | { readonly kind: 'end'; readonly name: string; readonly ms: number; readonly failure?: string }
 
 const plan: Plan = JSON.parse(readFileSync(process.argv[2] ?? '/lab/plan.json', 'utf8'))
@@ -60,6 +63,8 @@ for (const name of plan.names) {
     else if (scenario.expect.kind === 'dmvpn') await proveDmvpn(evidence, late)
     else if (scenario.expect.kind === 'drop-in') {
       await proveDropIn(scenario.expect.dropIn, scenario.expect.placement, evidence, '/lab/charons', late)
+    } else if (scenario.expect.kind === 'debian') {
+      await proveOnDebian(scenario.expect, plan.ours, evidence, late, (text) => tell({ kind: 'note', name, text }))
     } else await onStage(scenario, plan.ours, evidence, late, (stage) => play(stage, scenario))
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error)
@@ -104,6 +109,7 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
     case 'dmvpn':
     case 'mesh':
     case 'drop-in':
+    case 'debian':
     case 'test-file':
       throw new Error('not on the usual stage')
   }

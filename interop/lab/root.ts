@@ -7,14 +7,43 @@ import { join } from 'node:path'
 import { debianMirror, ensureTool } from './apt.ts'
 import { cacheFolder, locked } from './cache.ts'
 
-/** `strongswan-new` is the strongSwan of Debian's unstable release, for what the stable one lacks; `-old` that of Debian 12. */
-export type RootName = 'strongswan' | 'libreswan' | 'strongswan-new' | 'strongswan-old' | 'upstream' | 'frr'
+/**
+ * `strongswan-new` is the strongSwan of Debian's unstable release, for what the stable one lacks; `-old` that of Debian 12.
+ * `debian-12` and `-13` start by systemd, and have the packages of charon-systemd at hand.
+ */
+export type RootName =
+  | 'strongswan'
+  | 'libreswan'
+  | 'strongswan-new'
+  | 'strongswan-old'
+  | 'upstream'
+  | 'frr'
+  | 'debian-12'
+  | 'debian-13'
 
 /** What a root consists of. */
 interface Recipe {
   /** The release that has the wanted versions. Where the mirror does not have it, the machine's own is taken. */
   readonly suite: string
   readonly packages: readonly string[]
+  /** Packages whose files stay in apt's cache, so that they can be installed once more without a network. */
+  readonly keep?: readonly string[]
+}
+
+/** A machine as its operator has it: systemd, charon-systemd, swanctl. */
+const machine: Pick<Recipe, 'packages' | 'keep'> = {
+  packages: [
+    'systemd',
+    'systemd-sysv',
+    'strongswan-swanctl',
+    'charon-systemd',
+    'libstrongswan-standard-plugins',
+    'iproute2',
+    'iputils-ping',
+    'iperf3',
+    'procps',
+  ],
+  keep: ['charon-systemd', 'strongswan-libcharon', 'libstrongswan', 'strongswan-swanctl'],
 }
 
 const recipes: Readonly<Record<RootName, Recipe>> = {
@@ -100,6 +129,8 @@ const recipes: Readonly<Record<RootName, Recipe>> = {
       'hostname',
     ],
   },
+  'debian-12': { suite: 'bookworm', ...machine },
+  'debian-13': { suite: 'trixie', ...machine },
   // The packages of libreswan and strongSwan conflict, hence a second root.
   libreswan: { suite: 'trixie', packages: ['libreswan', 'bind9-host', 'libnss3-tools', 'iproute2', 'iputils-ping'] },
 }
@@ -124,7 +155,7 @@ export async function rootFolder(name: RootName, report: (line: string) => void)
 
 async function build(name: RootName, folder: string, report: (line: string) => void): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('building the root file system of the lab needs root')
-  const { packages } = recipes[name]
+  const { packages, keep = [] } = recipes[name]
   ensureTool('debootstrap', 'debootstrap', report)
   const mirror = debianMirror()
   const partial = `${folder}.partial`
@@ -146,8 +177,13 @@ async function build(name: RootName, folder: string, report: (line: string) => v
   }
   if (reason !== undefined) throw reason
   linkKernelModules(partial)
-  for (const waste of ['var/cache/apt/archives', 'var/lib/apt/lists', 'usr/share/doc', 'usr/share/locale']) {
+  for (const waste of ['var/lib/apt/lists', 'usr/share/doc', 'usr/share/locale']) {
     await rm(join(partial, waste), { recursive: true, force: true })
+  }
+  const archives = join(partial, 'var/cache/apt/archives')
+  for (const file of readdirSync(archives)) {
+    if (keep.includes(file.split('_')[0] ?? '')) continue
+    await rm(join(archives, file), { recursive: true, force: true })
   }
   writeFileSync(join(partial, marker), '')
   await rm(folder, { recursive: true, force: true })

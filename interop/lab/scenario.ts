@@ -3,7 +3,9 @@ import type { Dmvpn } from '../frr/dmvpn.ts'
 import type { ChildProof } from './children.ts'
 import type { Connection, End } from './connection.ts'
 import type { Death } from './deaths.ts'
+import type { OnDebian } from './debian.ts'
 import type { DropIn, Placement } from './dropin/dropin.ts'
+import type { Debian } from './machine.ts'
 import type { MarkingProof } from './marking.ts'
 import type { Mesh } from './mesh.ts'
 import type { PeerName } from './peers/peer.ts'
@@ -75,6 +77,8 @@ export type Expectation =
   | { readonly kind: 'drop-in'; readonly dropIn: DropIn; readonly placement: Placement }
   /** A hub and two spokes with FRRouting; without the usual two hosts. */
   | Dmvpn
+  /** Our package on a Debian machine, in place of charon-systemd (lab/debian.ts); on hosts of its own. */
+  | OnDebian
   /** A test file of ours that needs a kernel with ESP, without any daemon. */
   | { readonly kind: 'test-file'; readonly file: string }
 
@@ -92,7 +96,7 @@ export interface Scenario {
   /** The root of swanctl, and of the charon that ours is compared with, where it is not the usual one. */
   readonly reference?: 'strongswan-new' | 'strongswan-old'
   /** A root with further programs, below /mnt. */
-  readonly also?: 'frr'
+  readonly also?: 'frr' | Debian
   /** Milliseconds that it may take, while others run beside it. */
   readonly limitMs: number
   /** Before anything else the responder gets an IKE_SA_INIT that nobody follows up, so that it asks for cookies. */

@@ -2,6 +2,7 @@
 import type { Scenario } from '../lab/scenario.ts'
 import { children } from './children.ts'
 import { deaths } from './deaths.ts'
+import { debian } from './debian.ts'
 import { dropIns } from './dropin/all.ts'
 import { frr } from './frr.ts'
 import { libreswan } from './libreswan.ts'
@@ -24,6 +25,7 @@ export const scenarios: readonly Scenario[] = [
   ...rekeys,
   ...deaths,
   ...meshes,
+  ...debian,
   ...matrix,
   ...network,
   ...negotiation,
