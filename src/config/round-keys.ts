@@ -50,6 +50,8 @@ export const roundKeys: KeyTable<RoundDraft> = {
   groups: items((draft, bytes) => void draft.groups.push(textOf(bytes)), {
     syntax: 'identity',
     default: '',
+    support: 'refused',
+    refused: 'without attribute certificates and RADIUS nobody is in a group, and whoever must be is not believed',
   }),
   cert_policy: items((draft, bytes) => void draft.certPolicies.push(parseOid(textOf(bytes))), {
     syntax: 'OID',

@@ -132,7 +132,9 @@ function proofText(file: string, name: string): string {
 }
 
 function cell(text: string): string {
-  return text.replaceAll('|', '\\|').replaceAll('<', '&lt;')
+  // In code a `<` stands for itself.
+  const parts = text.split('`').map((part, i) => (i % 2 === 1 ? part : part.replaceAll('<', '&lt;')))
+  return parts.join('`').replaceAll('|', '\\|')
 }
 
 /** The tests whose names begin with the key, then those that its line names. */
