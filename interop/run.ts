@@ -1,14 +1,16 @@
 /**
  * npm run interop -- [filter…] [--list] [--peer-only] [--keep] [--retry] [--guests N] [--lanes N] [--deb FILE]
+ *   [--source TREE]
  *
  * Runs the scenarios whose names contain one of the filters (all without any) and ends with their number. `--peer-only`
  * puts strongSwan in Sallyport's place, which proves the lab itself. `--keep` keeps the logs of what passed. Scenarios
  * run side by side: in so many guest kernels, and in so many lanes in each. `--retry` plays what has failed once more, one
  * after the other: on a busy machine a peer's timeouts pass that are not ours; the end says how many needed it. `--deb` takes a
- * package for Debian that is there; else one is built.
+ * package for Debian that is there; else one is built. TREE is a source tree of strongSwan: its client libraries are
+ * played, too.
  */
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { copyFileSync, cpSync, existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,6 +22,7 @@ import { strongswanHasMlKem } from './lab/ml-kem.ts'
 import { type RootName, rootFolder } from './lab/root.ts'
 import type { Scenario } from './lab/scenario.ts'
 import { scenarios } from './scenarios/all.ts'
+import { librariesFolder } from './vici/libraries.ts'
 
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
@@ -31,6 +34,7 @@ const { values: options, positionals: filters } = parseArgs({
     guests: { type: 'string' },
     lanes: { type: 'string' },
     deb: { type: 'string' },
+    source: { type: 'string' },
   },
 })
 const checkout = fileURLToPath(new URL('..', import.meta.url))
@@ -44,7 +48,6 @@ if (options.list) {
   process.exitCode = await main(chosen)
 }
 
-/** What `npm run deb` makes of this checkout; or the file given, as it is. Says why if there is none. */
 /** What `npm run deb` makes of this checkout; or the file given, as it is. Says why if there is none. */
 function packaged(work: string, reasons: string[]): string | undefined {
   const file = join(work, 'sallyport.deb')
@@ -67,6 +70,7 @@ function packaged(work: string, reasons: string[]): string | undefined {
 
 /** Whether it is for this kind of run: of the scenarios for swanctl, the control has strongSwan everywhere. */
 function isMeant({ expect }: Scenario): boolean {
+  if (expect.kind === 'library') return options.source !== undefined
   if (expect.kind !== 'drop-in') return true
   return expect.placement.every((who) => who === 'strongswan') === (options['peer-only'] ?? false)
 }
@@ -214,6 +218,9 @@ async function runGuest(
   const folder = join(work, label)
   mkdirSync(folder)
   if (debianPackage !== undefined) linkSync(debianPackage, join(folder, 'sallyport.deb'))
+  if (options.source !== undefined) {
+    cpSync(join(options.source, 'src/libcharon/plugins/vici'), join(folder, librariesFolder), { recursive: true })
+  }
   let current: string | undefined
   const limitMs = Math.max(
     ...scenarios.filter(({ name }) => plan.names.includes(name)).map((scenario) => scenario.limitMs),

@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { proveDmvpn } from '../frr/dmvpn.ts'
 import { scenarios } from '../scenarios/all.ts'
 import { proveEvents } from '../vici/events.ts'
+import { proveLibrary } from '../vici/libraries.ts'
+import { proveSeries } from '../vici/series.ts'
 import { proveMessages } from '../vici/swanctl.ts'
 import { proveChild } from './children.ts'
 import { proveDeath } from './deaths.ts'
@@ -88,6 +90,10 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveMessages(stage)
     case 'same-events':
       return proveEvents(stage)
+    case 'same-series':
+      return proveSeries(stage)
+    case 'library':
+      return proveLibrary(stage, expect.language)
     case 'virtual-ips':
       return proveVirtualIps(stage)
     case 'leased':

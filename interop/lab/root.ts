@@ -20,6 +20,7 @@ export type RootName =
   | 'frr'
   | 'debian-12'
   | 'debian-13'
+  | 'vici-clients'
 
 /** What a root consists of. */
 interface Recipe {
@@ -93,6 +94,22 @@ const recipes: Readonly<Record<RootName, Recipe>> = {
       'libstrongswan-standard-plugins',
       'iproute2',
       'iputils-ping',
+    ],
+  },
+  // The newest strongSwan beside the languages that libraries for VICI are written in.
+  'vici-clients': {
+    suite: 'sid',
+    packages: [
+      'strongswan-swanctl',
+      'charon-systemd',
+      'libcharon-extra-plugins',
+      'libstrongswan-extra-plugins',
+      'libstrongswan-standard-plugins',
+      'iproute2',
+      'iputils-ping',
+      'perl',
+      'python3',
+      'ruby',
     ],
   },
   // FRRouting, whose nhrpd asks for tunnels. debootstrap does not get the dependencies of Debian 13's in order.

@@ -1,5 +1,6 @@
 /** A scenario: data, plus what must be true in the end. */
 import type { Dmvpn } from '../frr/dmvpn.ts'
+import type { Language } from '../vici/libraries.ts'
 import type { ChildProof } from './children.ts'
 import type { Connection, End } from './connection.ts'
 import type { Death } from './deaths.ts'
@@ -53,6 +54,10 @@ export type Expectation =
   | { readonly kind: 'same-messages' }
   /** An observer is told the same events (vici/events.ts). */
   | { readonly kind: 'same-events' }
+  /** Prometheus exporters give the same series (vici/series.ts). */
+  | { readonly kind: 'same-series' }
+  /** A library of strongSwan's source tree gets the same (vici/libraries.ts). */
+  | { readonly kind: 'library'; readonly language: Language }
   /** Two road warriors get addresses from the responder's pools (lab/virtual-ips.ts). */
   | { readonly kind: 'virtual-ips' }
   /** One road warrior gets an address from a pool (lab/leased.ts). */
@@ -94,7 +99,7 @@ export interface Scenario {
   /** The root of the peer, where it is not the usual one of its kind. */
   readonly root?: 'strongswan-new'
   /** The root of swanctl, and of the charon that ours is compared with, where it is not the usual one. */
-  readonly reference?: 'strongswan-new' | 'strongswan-old'
+  readonly reference?: 'strongswan-new' | 'strongswan-old' | 'vici-clients'
   /** A root with further programs, below /mnt. */
   readonly also?: 'frr' | Debian
   /** Milliseconds that it may take, while others run beside it. */

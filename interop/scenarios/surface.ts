@@ -1,7 +1,7 @@
 /** The unmodified swanctl prints the same for Sallyport and for charon; our own client works; and so does our kernel interface. */
 import type { Scenario } from '../lab/scenario.ts'
 import { refused } from '../vici/events.ts'
-import { scenario } from './base.ts'
+import { espProposals, ikeProposals, scenario } from './base.ts'
 
 /** Children that need no peer. */
 const shunts = [
@@ -54,6 +54,22 @@ export const surface: readonly Scenario[] = [
   subcommands('vici/messages', 'strongswan-new', 'same-messages'),
   events('ours'),
   events('peer'),
+  ...(['aesGcm', 'aesCbc256'] as const).map((suite) =>
+    scenario(`exporter/${suite === 'aesGcm' ? 'aead' : 'classic'}`, {
+      reference: 'strongswan-new',
+      connection: { ike: ikeProposals[suite], esp: espProposals[suite] },
+      ours: { pools: ['p4 { addrs = 10.77.0.0/24\n dns = 10.77.0.53 }'], connections: shunts },
+      limitMs: 240_000,
+      expect: { kind: 'same-series' },
+    }),
+  ),
+  ...(['python', 'ruby', 'perl'] as const).map((language) =>
+    scenario(`vici/library-${language}`, {
+      reference: 'vici-clients',
+      limitMs: 240_000,
+      expect: { kind: 'library', language },
+    }),
+  ),
   scenario('kernel/esp', { limitMs: 240_000, expect: { kind: 'test-file', file: 'src/kernel/esp.test.ts' } }),
   scenario('client/up-status-log-down', { expect: { kind: 'own-client' } }),
 ]
