@@ -62,9 +62,11 @@ export function choose(sa: IkeSa, offer: ChildPayloads, withoutKeyExchange: bool
     }
     const forPacket = pairs(first.localTs, first.remoteTs).length > 0 ? 4 : 0
     const score = forPacket + exactness(offeredLocal, localTs) + exactness(offeredRemote, remoteTs)
-    return [{ config, localTs, remoteTs, first, score }]
+    const equal = sameSelectors(offeredLocal, ourLocal) + sameSelectors(offeredRemote, ourRemote)
+    return [{ config, localTs, remoteTs, first, score, equal }]
   })
-  fits.sort((a, b) => b.score - a.score)
+  // Of two that grant the same, the one that is configured as it is asked for, as with charon.
+  fits.sort((a, b) => b.score - a.score || b.equal - a.equal)
   const [best] = fits
   if (best === undefined) {
     core.log(
@@ -172,6 +174,14 @@ function covers(granted: Narrowed, other: Narrowed): boolean {
 /** 2 when nothing of the offer was lost, 1 otherwise. */
 function exactness(offered: readonly AddressSelector[], kept: readonly AddressSelector[]): number {
   return within(offered, kept) ? 2 : 1
+}
+
+/** How many of the selectors that are asked for are configured just so; earlier ones count more. */
+function sameSelectors(offered: readonly AddressSelector[], ours: readonly AddressSelector[]): number {
+  return offered.reduce((sum, asked, i) => {
+    const isOurs = ours.some((own) => within([own], [asked]) && within([asked], [own]))
+    return sum + (isOurs ? offered.length - i : 0)
+  }, 0)
 }
 
 function configuredSelectors(sa: IkeSa): string {

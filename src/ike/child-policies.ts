@@ -90,7 +90,10 @@ export function unique(policies: readonly KernelPolicy[]): KernelPolicy[] {
   return policies.filter((policy, i) => policies.findIndex((other) => same(policy, other)) === i)
 }
 
-/** Routes to the remote subnets by the way to the peer, where a local address lies inside the local selectors. */
+/**
+ * Routes to the remote subnets by the way to the peer, where a local address lies inside the local selectors. Selectors of
+ * everything leave the choice of the source to the kernel.
+ */
 export function* routesFor(
   core: Core,
   local: string,
@@ -101,8 +104,9 @@ export function* routesFor(
   for (const pair of pairs(agreement.localTs, agreement.remoteTs)) {
     if (pair.protocol !== 0 || pair.remote.startPort !== 0 || pair.local.startPort !== 0) continue
     const destination = enclosingSubnet(pair.remote)
-    const found = yield* kernel({ kind: 'route-lookup', remote, local, within: enclosingSubnet(pair.local) })
-    if (found.localWithin === undefined) {
+    const within = enclosingSubnet(pair.local)
+    const found = yield* kernel({ kind: 'route-lookup', remote, local, within })
+    if (found.localWithin === undefined && within.prefix > 0) {
       core.log(
         'KNL',
         2,
@@ -115,7 +119,7 @@ export function* routesFor(
       family: pair.remote.family,
       table: core.settings.routingTable,
       destination,
-      source: found.localWithin,
+      ...(found.localWithin !== undefined && within.prefix > 0 && { source: found.localWithin }),
       ...(gateway !== undefined && { gateway }),
       ...(found.interface !== undefined && { interface: found.interface }),
     })

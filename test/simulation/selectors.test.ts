@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { formatAddress } from '../../src/wire/address.ts'
 import type { AddressSelector } from '../../src/wire/payloads/index.ts'
-import { dynamic, subnet } from './connection.ts'
+import { child, dynamic, subnet } from './connection.ts'
 import { carries, failed, logged, nothingLeaks, onlyChild, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
 import { established, pair } from './pair.ts'
 import { stillWorks } from './rekey.ts'
@@ -92,6 +92,29 @@ scenario('transport mode that the initiator does not ask for', () => {
   const hosts = { localTs: [dynamic()], remoteTs: [dynamic()] }
   const world = established({ left: { child: hosts }, right: { child: { mode: 'transport', ...hosts } } })
   for (const host of world.hosts) assert.equal(onlyChild(host).mode, 'TUNNEL')
+})
+
+/** Both children of the responder have all that is asked for: the one that is configured just so is meant, as with charon. */
+scenario('of two children that grant the same, the one with these selectors', () => {
+  const far = { localTs: [subnet('10.2.8.0/24')], remoteTs: [subnet('10.1.8.0/24')] }
+  const wide = { localTs: [subnet('10.2.0.0/16')], remoteTs: [subnet('10.1.0.0/16')] }
+  const world = established({
+    left: { child: { localTs: far.remoteTs, remoteTs: far.localTs } },
+    right: { connection: { children: [child({ name: 'wide', ...wide }), child({ name: 'far', ...far })] } },
+  })
+  assert.equal(onlyChild(world.right).name, 'far')
+})
+
+/** What is behind the tunnel is reached from any address of the host: the kernel chooses, as with charon. */
+scenario('a selector of everything: a route without a source', () => {
+  const world = established({
+    left: { child: { localTs: [subnet('10.1.0.0/16')], remoteTs: [subnet('0.0.0.0/0')] } },
+    right: { child: { localTs: [subnet('0.0.0.0/0')], remoteTs: [subnet('10.1.0.0/16')] } },
+  })
+  assert.deepEqual(
+    world.hosts.map(({ kernel }) => kernel.routes.map(({ source }) => source)),
+    [['10.1.0.1'], [undefined]],
+  )
 })
 
 /**
