@@ -1,28 +1,25 @@
 /**
  * npm run interop -- [filter…] [--list] [--peer-only] [--keep] [--retry] [--guests N] [--lanes N] [--deb FILE]
- *   [--source TREE]
  *
  * Runs the scenarios whose names contain one of the filters (all without any) and ends with their number. `--peer-only`
  * puts strongSwan in Sallyport's place, which proves the lab itself. `--keep` keeps the logs of what passed. Scenarios
  * run side by side: in so many guest kernels, and in so many lanes in each. `--retry` plays what has failed once more, one
  * after the other: on a busy machine a peer's timeouts pass that are not ours; the end says how many needed it. `--deb` takes a
- * package for Debian that is there; else one is built. TREE is a source tree of strongSwan: its client libraries are
- * played, too.
+ * package for Debian that is there; else one is built.
  */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, cpSync, existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { runFolder } from './lab/cache.ts'
+import { cacheFolder, runFolder } from './lab/cache.ts'
 import { type FoundGround, findGround, type Ground, runInside } from './lab/guest.ts'
 import type { Event, Plan } from './lab/inside.ts'
 import { strongswanHasMlKem } from './lab/ml-kem.ts'
 import { type RootName, rootFolder } from './lab/root.ts'
 import type { Scenario } from './lab/scenario.ts'
 import { scenarios } from './scenarios/all.ts'
-import { librariesFolder } from './vici/libraries.ts'
 
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
@@ -34,7 +31,6 @@ const { values: options, positionals: filters } = parseArgs({
     guests: { type: 'string' },
     lanes: { type: 'string' },
     deb: { type: 'string' },
-    source: { type: 'string' },
   },
 })
 const checkout = fileURLToPath(new URL('..', import.meta.url))
@@ -48,6 +44,7 @@ if (options.list) {
   process.exitCode = await main(chosen)
 }
 
+/** What `npm run deb` makes of this checkout; or the file given, as it is. Says why if there is none. */
 /** What `npm run deb` makes of this checkout; or the file given, as it is. Says why if there is none. */
 function packaged(work: string, reasons: string[]): string | undefined {
   const file = join(work, 'sallyport.deb')
@@ -70,7 +67,6 @@ function packaged(work: string, reasons: string[]): string | undefined {
 
 /** Whether it is for this kind of run: of the scenarios for swanctl, the control has strongSwan everywhere. */
 function isMeant({ expect }: Scenario): boolean {
-  if (expect.kind === 'library') return options.source !== undefined
   if (expect.kind !== 'drop-in') return true
   return expect.placement.every((who) => who === 'strongswan') === (options['peer-only'] ?? false)
 }
@@ -218,9 +214,8 @@ async function runGuest(
   const folder = join(work, label)
   mkdirSync(folder)
   if (debianPackage !== undefined) linkSync(debianPackage, join(folder, 'sallyport.deb'))
-  if (options.source !== undefined) {
-    cpSync(join(options.source, 'src/libcharon/plugins/vici'), join(folder, librariesFolder), { recursive: true })
-  }
+  const charons = join(cacheFolder(), 'charons', basename(root))
+  if (existsSync(charons)) cpSync(charons, join(folder, 'charons'), { recursive: true })
   let current: string | undefined
   const limitMs = Math.max(
     ...scenarios.filter(({ name }) => plan.names.includes(name)).map((scenario) => scenario.limitMs),
@@ -236,7 +231,11 @@ async function runGuest(
       print(it.name, it.ms, it.failure, folder)
     }
   })
-  for (const part of ['checkout', 'claims', 'sallyport.deb'])
+  // What charon showed in the drop-in scenarios is true for later runs, too.
+  if (existsSync(join(folder, 'charons'))) {
+    cpSync(join(folder, 'charons'), charons, { recursive: true, filter: (file) => !file.endsWith('.failed') })
+  }
+  for (const part of ['checkout', 'claims', 'charons', 'sallyport.deb'])
     rmSync(join(folder, part), { recursive: true, force: true })
   return { current, ending, folder }
 }

@@ -10,6 +10,11 @@
  *     moon ── nat ── the wire ── sun
  *     172.16.0.2   192.168.0.9
  *
+ * or with both behind NATs, of which sun's lets everything in:
+ *
+ *     moon ── nat ── the wire ── nat2 ── sun
+ *     172.16.0.2   192.168.0.9  192.168.0.8  172.17.0.2
+ *
  * or with the networks on clients of their own, so that moon and sun are gateways:
  *
  *     alice ── moon ── the wire ── sun ── bob
@@ -59,8 +64,10 @@ export interface Ground {
 
 /** What a scenario wants of its hosts. */
 export interface Layout {
-  /** The host that is behind a NAT. */
-  readonly nat?: HostName
+  /** The host that is behind a NAT, or both. */
+  readonly nat?: HostName | 'both'
+  /** The NAT of the host, or sun's, passes everything on to it: it can be reached. */
+  readonly forwards?: boolean
   /** The roots of hosts whose daemon is not in the usual one. */
   readonly roots: Partial<Readonly<Record<HostName, RootName>>>
   /** The networks are behind the hosts (alice behind moon, bob behind sun) instead of on them. */
@@ -70,7 +77,7 @@ export interface Layout {
 const numbers: Readonly<Record<HostName, number>> = { moon: 1, sun: 2 }
 const other: Readonly<Record<HostName, HostName>> = { moon: 'sun', sun: 'moon' }
 const clients: Readonly<Record<HostName, string>> = { moon: 'alice', sun: 'bob' }
-const all = 'moon sun wire nat alice bob'
+const all = 'moon sun wire nat nat2 alice bob'
 
 /** Makes the hosts. `folder` is theirs and must be on the guest's own memory. */
 export async function layOut(folder: string, layout: Layout): Promise<Ground> {
@@ -103,7 +110,7 @@ export async function layOut(folder: string, layout: Layout): Promise<Ground> {
     const [moon, sun] = hosts as [Host, Host]
     await Promise.all([
       wire.must(wireUp(layout)),
-      ...(layout.nat ? [natUp(layout.nat, shells)] : []),
+      ...hosts.filter(({ name }) => isBehindNat(name, layout)).map(({ name }) => natUp(name, layout, shells)),
       ...hosts.map((host) => host.shell.must(hostUp(host, layout))),
       ...(layout.clients ? hosts.map((host) => host.client.must(clientUp(host))) : []),
     ])
@@ -143,17 +150,29 @@ export function batch(options: readonly string[], lines: readonly string[]): str
   return `ip ${options.join(' ')} -batch - <<'END'\n${lines.join('\n')}\nEND`
 }
 
+function isBehindNat(name: HostName, { nat }: Layout): boolean {
+  return nat === name || nat === 'both'
+}
+
+/** The NAT of a host: its namespace, the addresses of its outer side and of the network within, its hardware address. */
+function natOf(name: HostName, { nat }: Layout): { is: string; address: string; within: string; mac: number } {
+  return nat === 'both' && name === 'sun'
+    ? { is: 'nat2', address: '192.168.0.8', within: '172.17.0', mac: 8 }
+    : { is: 'nat', address: '192.168.0.9', within: '172.16.0', mac: 9 }
+}
+
 function namespaces(layout: Layout): string[] {
+  const nats = (['moon', 'sun'] as const).filter((name) => isBehindNat(name, layout)).map((name) => natOf(name, layout))
   const cable = (near: string, far: string, device: string, mac: number): string =>
     `link add ${device} address 02:00:00:00:00:0${mac} netns ${near} type veth peer name ${near} netns ${far}`
   return [
-    ...['moon', 'sun', 'wire', ...(layout.nat ? ['nat'] : []), ...(layout.clients ? ['alice', 'bob'] : [])].map(
+    ...['moon', 'sun', 'wire', ...nats.map(({ is }) => is), ...(layout.clients ? ['alice', 'bob'] : [])].map(
       (name) => `netns add ${name}`,
     ),
     ...(['moon', 'sun'] as const).map((name) =>
-      cable(name, layout.nat === name ? 'nat' : 'wire', 'eth0', numbers[name]),
+      cable(name, isBehindNat(name, layout) ? natOf(name, layout).is : 'wire', 'eth0', numbers[name]),
     ),
-    ...(layout.nat ? [cable('nat', 'wire', 'eth0', 9)] : []),
+    ...nats.map(({ is, mac }) => cable(is, 'wire', 'eth0', mac)),
     ...(layout.clients
       ? (['moon', 'sun'] as const).map(
           (name) => `link add inside netns ${name} type veth peer name eth0 netns ${clients[name]}`,
@@ -164,17 +183,19 @@ function namespaces(layout: Layout): string[] {
 
 function place(name: HostName, layout: Layout): Place {
   const n = numbers[name]
-  const behind = layout.nat === name
+  const { address, within } = isBehindNat(name, layout)
+    ? natOf(name, layout)
+    : { address: `192.168.0.${n}`, within: undefined }
   return {
-    outside: { ipv4: behind ? '172.16.0.2' : `192.168.0.${n}`, ipv6: `fec0::${n}` },
-    seen: { ipv4: behind ? '192.168.0.9' : `192.168.0.${n}`, ipv6: `fec0::${n}` },
+    outside: { ipv4: within === undefined ? address : `${within}.2`, ipv6: `fec0::${n}` },
+    seen: { ipv4: address, ipv6: `fec0::${n}` },
     network: { ipv4: `10.${n}.0.0/16`, ipv6: `fec${n}::/16` },
     inside: { ipv4: `10.${n}.0.10`, ipv6: `fec${n}::10` },
   }
 }
 
 function wireUp(layout: Layout): string {
-  const ports = (['moon', 'sun'] as const).map((name) => (layout.nat === name ? 'nat' : name))
+  const ports = (['moon', 'sun'] as const).map((name) => (isBehindNat(name, layout) ? natOf(name, layout).is : name))
   return [
     'sysctl() { echo "$2" > /proc/sys/$1; }',
     'sysctl net/ipv6/conf/all/disable_ipv6 1; sysctl net/ipv6/conf/default/disable_ipv6 1',
@@ -189,8 +210,10 @@ function wireUp(layout: Layout): string {
   ].join('\n')
 }
 
-async function natUp(behind: HostName, shells: Shell[]): Promise<void> {
-  const shell = inNamespace('nat', 'bash --norc')
+async function natUp(behind: HostName, layout: Layout, shells: Shell[]): Promise<void> {
+  const { is, address, within } = natOf(behind, layout)
+  const isOpen = layout.forwards === true && (layout.nat !== 'both' || behind === 'sun')
+  const shell = inNamespace(is, 'bash --norc')
   shells.push(shell)
   await shell.must(
     [
@@ -201,13 +224,13 @@ async function natUp(behind: HostName, shells: Shell[]): Promise<void> {
           'link set lo up',
           `link set ${behind} up`,
           'link set eth0 up',
-          `address add 172.16.0.1/24 dev ${behind}`,
-          'address add 192.168.0.9/24 dev eth0',
+          `address add ${within}.1/24 dev ${behind}`,
+          `address add ${address}/24 dev eth0`,
         ],
       ),
       'echo 1 > /proc/sys/net/ipv4/ip_forward',
       'set +e',
-      translateTo('192.168.0.9'),
+      translateTo(address, isOpen ? `${within}.2` : undefined),
     ].join('\n'),
   )
 }
@@ -217,8 +240,7 @@ function hostUp(host: Host, layout: Layout): string {
   const { name, place: at } = host
   const n = numbers[name]
   const peer = place(other[name], layout)
-  const behind = layout.nat === name
-  const gateway = behind ? '172.16.0.1' : peer.seen.ipv4
+  const gateway = isBehindNat(name, layout) ? `${natOf(name, layout).within}.1` : peer.seen.ipv4
   const neighbour = (address: string, mac: number): string =>
     `neighbour add ${address} lladdr 02:00:00:00:00:0${mac} dev eth0 nud permanent`
   return [

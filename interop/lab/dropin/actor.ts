@@ -7,10 +7,11 @@ import type { Running } from '../peers/peer.ts'
 import { poll } from '../poll.ts'
 import type { Ran } from '../shell.ts'
 import { type Conf, confText } from './conf.ts'
-import { childLines, ikeLines, kernelLines } from './look.ts'
+import { kernelLines } from './kernel-lines.ts'
+import { childLines, ikeLines } from './look.ts'
 
 /** How long is waited for what is to be shown, in milliseconds. */
-const patienceMs = 12_000
+const patienceMs = 20_000
 
 /** Packets to send: how many, and what is unusual about them. */
 export interface Packets {
@@ -185,18 +186,23 @@ export class Actor {
   /** Sends a UDP datagram that nobody needs to hear. */
   sendsUdp(to: string, port: number, from: string = this.host.place.inside.ipv4): Promise<string> {
     const options = `Proto=>"udp",PeerAddr=>"${to}",PeerPort=>${port},LocalAddr=>"${from}"`
-    return this.inside(`perl -MIO::Socket::INET -e ${quote(`IO::Socket::INET->new(${options})->send("x")`)}`)
+    return this.inside(`perl -MIO::Socket::INET -e ${quote(`IO::Socket::INET->new(${options})->send("x" x 40)`)}`)
   }
 
   /** Drops all that comes from the wire, silently; `heal` lets it in again. */
   cut(): Promise<string> {
-    return this.run(
-      'nft "add table inet lab; add chain inet lab in { type filter hook input priority -200; }; add rule inet lab in iifname eth0 drop"',
-    )
+    return this.run(cut)
   }
 
   heal(): Promise<string> {
-    return this.run('nft delete table inet lab')
+    return this.run(heal)
+  }
+
+  /** Marks all that comes from the wire. */
+  marksIncoming(mark: number): Promise<string> {
+    return this.run(
+      `tc qdisc add dev eth0 clsact && tc filter add dev eth0 ingress matchall action skbedit mark ${mark}`,
+    )
   }
 
   /** What updown scripts have been told so far: one line for each call, variables in order. */
@@ -247,3 +253,8 @@ export class Actor {
     }
   }
 }
+
+// Not every guest kernel has nftables that work.
+const chain = 'add table inet lab; add chain inet lab in { type filter hook input priority -200; }'
+const cut = `nft "${chain}; add rule inet lab in iifname eth0 drop" 2>/dev/null || { tc qdisc add dev eth0 clsact && tc filter add dev eth0 ingress matchall action drop; }`
+const heal = 'nft delete table inet lab 2>/dev/null || tc qdisc del dev eth0 clsact'

@@ -2,6 +2,7 @@
  * A drop-in scenario: written once, and run with Sallyport on moon, on sun and on both, with the same outcome as with
  * charon on both. Only swanctl drives the daemons.
  */
+import type { Auth } from '../connection.ts'
 import type { HostName } from '../hosts.ts'
 import type { PeerName } from '../peers/peer.ts'
 import type { Actor } from './actor.ts'
@@ -25,12 +26,14 @@ export interface Play {
 /** A scenario, whoever plays it. */
 export interface DropIn extends Confs {
   readonly name: string
-  /** The hosts that are behind a NAT. */
-  readonly nat?: HostName
+  /** The host that is behind a NAT, or both. A sun there can be reached through it. */
+  readonly nat?: HostName | 'both'
   /** The networks are on clients behind the hosts. */
   readonly clients?: boolean
   /** Lines for the section `charon` of both hosts' strongswan.conf, or of one. */
   readonly daemon?: readonly string[] | Partial<Readonly<Record<HostName, readonly string[]>>>
+  /** Both hosts have a certificate (`host.pem`) for a key of this kind, from the same CA. */
+  readonly certificates?: Exclude<Auth, 'psk'>
   /** Further plugins that charon needs. */
   readonly plugins?: string
   readonly play: (play: Play) => Promise<unknown>

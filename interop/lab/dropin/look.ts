@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Host } from '../hosts.ts'
 import { child, isSection, list, readPretty, type Section, value } from '../peers/vici-raw.ts'
+import { addressLines, inKernel, printed, shapeKernel } from './kernel-lines.ts'
 
 /** Lines by what they are about. */
 export type Look = Readonly<Record<string, readonly string[]>>
@@ -10,25 +11,18 @@ export type Look = Readonly<Record<string, readonly string[]>>
 /** Looks at everything that swanctl and the kernel of a host show. */
 export async function look(host: Host): Promise<Look> {
   const commands = ['timeout 20 swanctl --list-sas --pretty', 'timeout 20 swanctl --list-pols --pretty', ...inKernel]
-  const [sas = '', policies = '', ...kernel] = await printed(host, [...commands, 'ip -o address show'])
-  const addresses = [...(kernel.pop() ?? '').matchAll(/^\d+: (\S+)\s+(inet6? (?!fe80:)\S+)/gm)]
+  const [sas = '', policies = '', ...kernel] = await printed(host, commands)
   return {
     'swanctl --list-sas': shape(sas).split('\n'),
+    // The reqid is there since charon 6.0.7.
     'swanctl --list-pols': policies
       .replaceAll(/^\s*reqid = .*\n/gm, '')
       .trim()
-      .split('\n'), // charon's since 6.0.7
+      .split('\n'),
     kernel: shapeKernel(kernel),
-    addresses: addresses.map(([, device, is]) => `${is} ${device}`).sort(),
+    addresses: addressLines(kernel),
     'updown scripts': updownLines(host),
   }
-}
-
-/** What each command prints; all run in one go, since each way into a busy guest takes its time. */
-async function printed({ shell }: Host, commands: readonly string[]): Promise<string[]> {
-  const mark = '---- next'
-  const text = await shell.must(commands.map((command) => `{ ${command}; } || exit 1`).join(`; echo '${mark}'; `))
-  return text.split(`${mark}\n`)
 }
 
 /** The first difference of a look from what charon showed; undefined if there is none. */
@@ -54,39 +48,6 @@ function text(lines: readonly string[]): string {
         .join("', '")
         .slice(0, 700)}'`
 }
-
-const inKernel = [
-  'ip xfrm state',
-  'ip xfrm policy',
-  ['-4', '-6'].map((family) => `ip ${family} route show table 220 2>/dev/null; ip ${family} rule show`).join('; '),
-]
-
-/** States, policies, routes of table 220 and rules, each one line, without what is drawn by lot. */
-export async function kernelLines(host: Host): Promise<readonly string[]> {
-  return shapeKernel(await printed(host, inKernel))
-}
-
-function shapeKernel([states = '', policies = '', routes = '']: readonly string[]): readonly string[] {
-  return [
-    ...entries(states, 'state')
-      .filter((line) => !line.includes('spi 0x00000000')) // a packet asks for a state
-      .map((line) => line.replaceAll(/0x[0-9a-f]{32,}/g, 'KEY').replaceAll(/spi 0x[0-9a-f]+/g, 'spi SPI'))
-      .map((line) => line.replaceAll(counting, '')),
-    ...entries(policies, 'policy')
-      .filter((line) => !/ socket (in|out)/.test(line))
-      // charon names the outbound state in the template, too, which the reqid does as well.
-      .map((line) => line.replaceAll(/ spi 0x[0-9a-f]+(?= reqid)/g, '')),
-    ...routes
-      .split('\n')
-      .map((line) => line.trim().replaceAll(/\s+/g, ' '))
-      .filter((line) => line && !/^(0|32766|32767):/.test(line))
-      .map((line) => (/^\d+:/.test(line) ? `rule ${line}` : `route ${line}`)),
-  ].sort()
-}
-
-/** What a state counts. */
-const counting =
-  / (dir \S+|(oseq-|seq-)?hi 0x\S+|seq \S+|oseq \S+|bitmap \S+|anti-replay (esn )?context:|lastused \S+ \S+|pcpu-num \S+)/g
 
 /** What updown scripts were told: one line for each call. */
 export function updownLines(host: Host): readonly string[] {
@@ -127,11 +88,4 @@ function shape(pretty: string): string {
     .replaceAll(/(bytes-in|bytes-out|packets-in|packets-out|established|[a-z]+-time|uniqueid) = -?\d+/g, '$1 = N')
     .replaceAll(/^(\s*[^\s{]+)-\d+ \{/gm, '$1-N {')
     .trim()
-}
-
-function entries(text: string, what: string): readonly string[] {
-  return text
-    .split(/^(?=src )/m)
-    .filter((entry) => entry.startsWith('src '))
-    .map((entry) => `${what} ${entry.replaceAll(/\s+/g, ' ').trim()}`)
 }

@@ -1,15 +1,17 @@
 /** Runs a drop-in scenario in one placement, after charon has shown on both hosts what is to be seen. */
+import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Capture, startCapture } from '../capture.ts'
-import { type Host, type HostName, layOut, writeHostFile } from '../hosts.ts'
+import { type Ground, type Host, type HostName, layOut, writeHostFile } from '../hosts.ts'
 import { kernelRest } from '../kernel.ts'
 import { readCapture } from '../pcap.ts'
 import type { Running } from '../peers/peer.ts'
 import { runSallyport, sallyportConf } from '../peers/sallyport.ts'
 import { runStrongswan, strongswanConf } from '../peers/strongswan.ts'
-import { writeConfs } from '../peers/swanctl-conf.ts'
+import { writeCertificates, writeConfs } from '../peers/swanctl-conf.ts'
+import { credentials } from '../pki.ts'
 import { poll } from '../poll.ts'
 import { type Evidence, keepEvidence } from '../stage.ts'
 import { Actor } from './actor.ts'
@@ -24,7 +26,7 @@ export const updownScript = '/etc/swanctl/updown'
 
 const control: Placement = ['strongswan', 'strongswan']
 
-/** Plays the scenario; throws with the reason if something is not as it should be. `charons` is a folder for what charon shows. */
+/** Plays the scenario; throws with the reason if something is not as it should be. `charons` is a folder for what charon shows, kept from run to run. */
 export async function proveDropIn(
   dropIn: DropIn,
   placement: Placement,
@@ -32,20 +34,31 @@ export async function proveDropIn(
   charons: string,
   late: AbortSignal,
 ): Promise<void> {
-  const file = join(charons, `${dropIn.name.replaceAll('/', ' ')}.json`)
+  const file = join(charons, `${dropIn.name} ${versionOf(dropIn)}.json`)
   const isControl = placement.every((who) => who === 'strongswan')
   if (isControl || !existsSync(file)) {
+    const failed = `${file}.failed`
+    if (!isControl && existsSync(failed)) throw new Error(readFileSync(failed, 'utf8'))
     try {
-      const notes = await perform(dropIn, control, evidence, undefined, late)
       mkdirSync(charons, { recursive: true })
+      const notes = await perform(dropIn, control, evidence, undefined, late)
       writeFileSync(`${file}.${process.pid}`, JSON.stringify(notes, undefined, 1))
       renameSync(`${file}.${process.pid}`, file)
     } catch (error) {
       if (isControl) throw error
-      throw new Error(`the control ${placementName(control)} fails: ${error instanceof Error ? error.message : error}`)
+      const reason = `the control ${placementName(control)} fails: ${error instanceof Error ? error.message : error}`
+      writeFileSync(failed, reason)
+      throw new Error(reason)
     }
   }
   if (!isControl) await perform(dropIn, placement, evidence, JSON.parse(readFileSync(file, 'utf8')) as Notes, late)
+}
+
+/** Changes with what the hosts are told, so that what charon showed can be kept for later runs. */
+function versionOf({ play, ...told }: DropIn): string {
+  const hash = createHash('sha256').update(JSON.stringify(told)).update(play.toString())
+  for (const file of ['look.ts', 'kernel-lines.ts']) hash.update(readFileSync(join(import.meta.dirname, file)))
+  return hash.digest('hex').slice(0, 12)
 }
 
 async function perform(
@@ -59,14 +72,14 @@ async function perform(
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   const { nat, clients = false } = dropIn
-  const ground = await layOut(folder, { roots: {}, clients, ...(nat && { nat }) })
+  const ground = await layOut(folder, { roots: {}, clients, ...(nat && { nat, forwards: nat !== 'moon' }) })
   late.addEventListener('abort', () => void ground.close())
   const running: Running[] = []
   let capture: Capture | undefined
   try {
     capture = await startCapture(ground.wire, join(folder, 'wire.pcap'))
     const wire = capture
-    const [moon, sun] = await begin(dropIn, placement, [ground.moon, ground.sun], running)
+    const [moon, sun] = await begin(dropIn, placement, ground, running)
     const notes: Notes = {}
     const allowed: RegExp[] = []
     await dropIn.play({
@@ -102,21 +115,28 @@ async function perform(
 
 /** Starts both daemons without connections; then sun's are loaded, and then moon's. */
 async function begin(
-  { moon, sun, daemon = [], plugins }: DropIn,
+  { moon, sun, daemon = [], plugins, certificates }: DropIn,
   placement: Placement,
-  hosts: readonly [Host, Host],
+  ground: Ground,
   running: Running[],
 ): Promise<readonly [Actor, Actor]> {
-  const starting = hosts.map(async (host, i) => {
+  const { wire } = ground
+  const starting = [ground.moon, ground.sun].map(async (host, i) => {
     const lines = 'length' in daemon ? daemon : (daemon[host.name] ?? [])
     const isOurs = placement[i] === 'sallyport'
-    writeConfs(host, isOurs ? sallyportConf(lines) : strongswanConf(lines, plugins), '')
+    const conf = isOurs ? sallyportConf(lines) : strongswanConf(lines, plugins)
+    // OpenSSL takes most of the time that swanctl takes in a guest.
+    writeConfs(host, certificates ? conf : `${conf}swanctl {\n  load = pem\n}\n`, '')
     writeHostFile(
       host,
       updownScript,
       '#!/bin/sh\nenv | grep ^PLUTO_ | sort | tr "\\n" " " >>/run/updown.log\necho >>/run/updown.log\n',
       0o755,
     )
+    if (certificates) {
+      const own = await credentials(wire, '/tmp/lab/pki', certificates, 'common', host.name)
+      writeCertificates(host, own, [own.anchor])
+    }
     const started = await (isOurs ? runSallyport(host) : runStrongswan(host))
     running.push(started)
     return new Actor(host, started)
@@ -134,9 +154,10 @@ async function note(
   actors: readonly [Actor, Actor],
   compared: Notes[string] | undefined,
 ): Promise<Notes[string]> {
-  const end = Date.now() + 6000
+  const end = Date.now() + 20_000
   for (let before = ''; ; ) {
-    const now = { moon: await look(actors[0].host), sun: await look(actors[1].host) }
+    const [moon, sun] = await Promise.all([look(actors[0].host), look(actors[1].host)])
+    const now = { moon, sun }
     const different = actors.flatMap((actor) => {
       const found = compared && difference(now[actor.host.name], compared[actor.host.name])
       return found === undefined ? [] : [`${actor} at '${point}' has in ${found}`]

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectionName, identity } from '../connection.ts'
 import { type Host, writeHostFile } from '../hosts.ts'
+import type { Credentials } from '../pki.ts'
 import type { Side } from './peer.ts'
 
 /** swanctl complains about folders that are not there. */
@@ -20,7 +21,11 @@ export const swanctlPlugins: string = `swanctl {
 export function writeSwanctl(side: Side, strongswanConf: string): void {
   const { host, own, anchors } = side
   writeConfs(host, strongswanConf, swanctlConf(side))
-  if (!own) return
+  if (own) writeCertificates(host, own, anchors)
+}
+
+/** Writes the host's certificate and key (`host.pem`), and those of the CAs that it trusts, to swanctl's folders. */
+export function writeCertificates(host: Host<string>, own: Credentials, anchors: readonly string[]): void {
   writeHostFile(host, '/etc/swanctl/x509/host.pem', readFileSync(own.certificate, 'utf8'))
   writeHostFile(host, '/etc/swanctl/private/host.pem', readFileSync(own.key, 'utf8'), 0o600)
   own.intermediates.forEach((file, n) => {

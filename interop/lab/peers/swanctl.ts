@@ -31,7 +31,7 @@ export async function startWithSwanctl<Name extends string>(host: Host<Name>, da
       if (code !== 0) throw new Error(`${daemon.name} ended at start: ${output()}`)
       return undefined
     })
-    await shell.must('swanctl --load-all --noprompt')
+    await shell.must(loadAll)
   }
   await start()
   let hasEnded = false
@@ -62,6 +62,10 @@ export async function startWithSwanctl<Name extends string>(host: Host<Name>, da
     },
   }
 }
+
+/** The socket is there a moment before somebody listens on it (111: connection refused). */
+const loadAll =
+  '( for i in $(seq 20); do swanctl --load-all --noprompt; status=$?; [ $status = 111 ] || break; sleep 0.1; done; exit $status )'
 
 /** Commands that kill `$daemon` and empty the kernel. */
 export const crash: string = 'kill -KILL $daemon; wait $daemon 2>/dev/null; ip xfrm state flush; ip xfrm policy flush'

@@ -3,6 +3,7 @@ import { type Conf, confs } from '../../lab/dropin/conf.ts'
 import type { DropIn } from '../../lab/dropin/dropin.ts'
 
 const net = 'net INSTALLED TUNNEL 10.1.0.0/16 === 10.2.0.0/16'
+const mirrored = 'net INSTALLED TUNNEL 10.2.0.0/16 === 10.1.0.0/16'
 
 /** Actions of moon's child alone. */
 const ofMoon = (child: Conf, both: Conf = {}): ReturnType<typeof confs> => confs({ child: both }, { moon: { child } })
@@ -29,6 +30,36 @@ export const traps: readonly DropIn[] = [
     },
   },
   {
+    name: 'trap-by-either',
+    ...confs({ child: { start_action: 'trap' } }),
+    async play({ moon, sun, same }) {
+      await sun.pingsAtLast('10.1.0.10')
+      await moon.children(net)
+      await moon.pings('10.2.0.10')
+      await same('up by sun')
+      await moon.down()
+      await sun.ikes()
+      await moon.pingsAtLast('10.2.0.10')
+      await same('up by moon')
+      await sun.down()
+      await moon.ikes()
+      await same('trapped again')
+    },
+  },
+  {
+    name: 'trap-transport',
+    ...ofMoon({ start_action: 'trap' }, { mode: 'transport', moon_ts: undefined, sun_ts: undefined }),
+    async play({ moon, sun, same }) {
+      await same('trapped')
+      await moon.pingsAtLast('192.168.0.2', { from: '192.168.0.1' })
+      await sun.children('net INSTALLED TRANSPORT 192.168.0.2/32 === 192.168.0.1/32')
+      await same('up')
+      await sun.down()
+      await moon.ikes()
+      await same('trapped again')
+    },
+  },
+  {
     name: 'start-at-load',
     ...ofMoon({ start_action: 'start' }),
     async play({ moon, sun, same }) {
@@ -38,6 +69,54 @@ export const traps: readonly DropIn[] = [
       await sun.down()
       await moon.ikes()
       await same('down')
+    },
+  },
+  {
+    name: 'start-and-trap',
+    ...ofMoon({ start_action: 'trap|start' }),
+    async play({ moon, sun, same }) {
+      await moon.children(net)
+      await same('up')
+      await sun.down()
+      await moon.ikes()
+      await same('trapped')
+      await moon.pingsAtLast('10.2.0.10')
+      await same('up again')
+      await moon.down()
+    },
+  },
+  {
+    name: 'close-action-start',
+    ...ofMoon({ close_action: 'start' }),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await sun.swanctl('--terminate --child net --timeout 6')
+      await sun.children(mirrored)
+      await moon.children(net)
+      await same('after the child')
+      await sun.down()
+      await sun.children(mirrored)
+      await moon.children(net)
+      await same('after the IKE SA')
+      await moon.down()
+      await sun.ikes()
+      await same('ended by itself')
+    },
+  },
+  {
+    name: 'close-action-trap',
+    ...ofMoon({ close_action: 'trap' }),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await sun.swanctl('--terminate --child net --timeout 6')
+      await moon.children()
+      await same('after the child')
+      await moon.pingsAtLast('10.2.0.10')
+      await moon.children(net)
+      await same('up again')
+      await sun.down()
+      await moon.ikes()
+      await same('after the IKE SA')
     },
   },
 ]

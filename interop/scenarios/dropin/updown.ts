@@ -1,8 +1,20 @@
 /** Scripts that are told what comes and goes: with the same variables as by charon. */
 import { confs } from '../../lab/dropin/conf.ts'
-import type { DropIn } from '../../lab/dropin/dropin.ts'
+import type { DropIn, Play } from '../../lab/dropin/dropin.ts'
 
 const updown = '/etc/swanctl/updown'
+const calls = 'cat /run/updown.log'
+
+/** Up, what both scripts were told, down, the same. */
+async function _upAndDown({ moon, sun, same }: Play): Promise<void> {
+  await moon.up()
+  await moon.prints(calls, /PLUTO_VERB=up-/)
+  await sun.prints(calls, /PLUTO_VERB=up-/)
+  await same('up')
+  await sun.down()
+  await moon.prints(calls, /PLUTO_VERB=down-/)
+  await same('down')
+}
 
 export const updowns: readonly DropIn[] = [
   {
