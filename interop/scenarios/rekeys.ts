@@ -40,7 +40,8 @@ export const rekeys: readonly Scenario[] = ends.flatMap((initiator) => [
     theirs: { daemon: ['make_before_break = yes'] },
     expect: {
       kind: 'rekeys',
-      loses: 'early packets',
+      // charon sends as responder before its answer has been read; we do not.
+      ...(initiator === 'ours' && { loses: 'early packets' as const }),
       steps: times<Step>(5, { by: initiator, what: 'reauthentication' }),
     },
   }),
