@@ -98,7 +98,17 @@ function formatValue(bytes: Uint8Array): string {
 }
 
 function toBytes(content: string | number | bigint | Uint8Array): Uint8Array {
-  return content instanceof Uint8Array ? content : encoder.encode(String(content))
+  if (content instanceof Uint8Array) return content
+  const text = String(content)
+  // A listing has hundreds of thousands of short ones: these stay on the heap of V8, which `encode` leaves.
+  if (text.length > 64) return encoder.encode(text)
+  const bytes = new Uint8Array(text.length)
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 0x7f) return encoder.encode(text)
+    bytes[i] = code
+  }
+  return bytes
 }
 
 const encoder = new TextEncoder()

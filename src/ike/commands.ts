@@ -1,6 +1,7 @@
 /** What operators and programs ask for: the commands of VICI, without VICI. */
 import type { ChildConfig, Connection } from '../config/connection.ts'
 import { sameChild, sameConnection } from '../config/equality.ts'
+import { KernelError, type SaUsage } from '../kernel/operations.ts'
 import { ChildPlan } from './child-plan.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { Core } from './core.ts'
@@ -46,7 +47,7 @@ export function command(core: Core, id: number, command: Command): void {
       return uninstall(core, command.child, command.ike) ? done() : failed(`policy '${command.child}' not found`)
     case 'list-sas':
       return core.spawn(
-        listSas(core, command.select),
+        listSas(core, command),
         (result) => answer(result),
         (error) => failed(error.message),
       )
@@ -268,31 +269,49 @@ function uninstall(core: Core, child: string, ike: string | undefined): boolean 
   return trap !== undefined && core.traps.uninstall(trap.connection.name, trap.config.name)
 }
 
-/** Asks the kernel for the counters of each child shown. Newest IKE SA first, as charon lists them. */
-function* listSas(core: Core, select: SaSelector): Script<Answer> {
+/** Asks the kernel for the counters of all children shown. Newest IKE SA first, as charon lists them. */
+function* listSas(
+  core: Core,
+  {
+    select,
+    before = Number.POSITIVE_INFINITY,
+    most = Number.POSITIVE_INFINITY,
+  }: Extract<Command, { kind: 'list-sas' }>,
+): Script<Answer> {
   const byChild = select.child !== undefined || select.childId !== undefined
-  const shown = candidatesFor(core, select, true)
-    .filter((sa) => matchesSa(sa, select, true))
+  const matching = candidatesFor(core, select, true)
+    .filter((sa) => sa.uniqueId < before && matchesSa(sa, select, true))
     .reverse()
-  const usage = new Map<ChildSa, ChildUsage>()
-  for (const sa of shown) {
-    for (const child of byChild ? childrenOf(sa, select) : sa.children.values()) {
-      usage.set(child, { in: yield* usageOf(child.inboundId), out: yield* usageOf(child.outboundId) })
-    }
-  }
+  const shown = matching.slice(0, most)
+  const children = shown.flatMap((sa) => (byChild ? childrenOf(sa, select) : [...sa.children.values()]))
+  const usage = yield* usageOf(children)
   // SAs may have gone while the kernel was asked.
   const alive = shown.filter((sa) => !sa.destroyed)
-  const views = alive.map((sa) => ikeSaView(sa, byChild ? childrenOf(sa, select) : sa.children.values(), usage))
-  return { kind: 'sas', ikeSas: views }
+  const ikeSas = alive.map((sa) => ikeSaView(sa, byChild ? childrenOf(sa, select) : sa.children.values(), usage))
+  const last = matching.length > shown.length ? shown.at(-1) : undefined
+  return { kind: 'sas', ikeSas, ...(last && { next: last.uniqueId }) }
 }
 
-function* usageOf(id: ChildSa['inboundId']): Script<ChildUsage['in']> {
-  if (id === undefined) return undefined
+/** Without an answer, or gone in the meantime, a child is shown without counters. */
+function* usageOf(children: readonly ChildSa[]): Script<Map<ChildSa, ChildUsage>> {
+  const asked = children.flatMap((child) =>
+    (['in', 'out'] as const).flatMap((direction) => {
+      const id = direction === 'in' ? child.inboundId : child.outboundId
+      return id === undefined ? [] : [{ child, direction, id }]
+    }),
+  )
+  const found = new Map(children.map((child): [ChildSa, { in?: SaUsage; out?: SaUsage }] => [child, {}]))
+  if (asked.length === 0) return found
   try {
-    return yield* kernel({ kind: 'query-sa', id })
-  } catch {
-    return undefined // gone in the meantime: shown without counters
+    const answers = yield* kernel({ kind: 'query-sas', ids: asked.map(({ id }) => id) })
+    for (const [i, { child, direction }] of asked.entries()) {
+      const [answer, entry] = [answers[i], found.get(child)]
+      if (answer !== undefined && entry !== undefined) entry[direction] = answer
+    }
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error
   }
+  return found
 }
 
 /** The IKE SAs among which a selector has to look: those of its id or name, if that is enough, else all. */

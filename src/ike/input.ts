@@ -66,7 +66,8 @@ export type Command =
     }
   | { readonly kind: 'install'; readonly ike?: string; readonly child: string }
   | { readonly kind: 'uninstall'; readonly ike?: string; readonly child: string }
-  | { readonly kind: 'list-sas'; readonly select: SaSelector }
+  /** Newest first; `most` of them, and only those with a smaller unique id than `before`. */
+  | { readonly kind: 'list-sas'; readonly select: SaSelector; readonly before?: number; readonly most?: number }
   | { readonly kind: 'list-policies'; readonly ike?: string; readonly child?: string }
   | { readonly kind: 'list-connections' }
   /** Adds a pool, or replaces one of which no address is in use (CHARON 2.12). */

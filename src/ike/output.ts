@@ -129,7 +129,8 @@ export type Answer =
   | { readonly kind: 'done' }
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'matched'; readonly matches: number; readonly done: number; readonly message?: string }
-  | { readonly kind: 'sas'; readonly ikeSas: readonly IkeSaView[] }
+  /** `next`: there are more, from there on. */
+  | { readonly kind: 'sas'; readonly ikeSas: readonly IkeSaView[]; readonly next?: number }
   | { readonly kind: 'policies'; readonly policies: readonly PolicyView[] }
   | { readonly kind: 'pools'; readonly pools: readonly PoolView[] }
   | { readonly kind: 'connections'; readonly connections: readonly Connection[] }

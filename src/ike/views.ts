@@ -8,8 +8,8 @@ import type { ChildSaView, IkeSaView, ProposalView } from './view.ts'
 
 /** Counters of a child's two states, as the kernel has just told them. */
 export interface ChildUsage {
-  readonly in: SaUsage | undefined
-  readonly out: SaUsage | undefined
+  readonly in?: SaUsage
+  readonly out?: SaUsage
 }
 
 /** @param children which children to show; all of them by default */

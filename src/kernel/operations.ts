@@ -185,6 +185,8 @@ export type KernelOperation =
     }
   | { readonly kind: 'delete-sa'; readonly id: SaId }
   | { readonly kind: 'query-sa'; readonly id: SaId }
+  /** The same of many, for a listing. */
+  | { readonly kind: 'query-sas'; readonly ids: readonly SaId[] }
   /** XFRM_MSG_NEWAE: leaves out at least `by` sequence numbers of an outbound state. */
   | { readonly kind: 'skip-sequence'; readonly id: SaId; readonly by: bigint }
   /** NEWPOLICY, or UPDPOLICY when `replace`. */
@@ -218,6 +220,8 @@ export interface KernelResults {
   readonly 'delete-sa': undefined
   /** Missing when the state is gone. */
   readonly 'query-sa': SaUsage | undefined
+  /** In the order of the question. */
+  readonly 'query-sas': readonly (SaUsage | undefined)[]
   readonly 'skip-sequence': undefined
   readonly 'install-policy': undefined
   readonly 'delete-policy': undefined

@@ -32,6 +32,7 @@ import {
   type KernelSa,
   type PolicyKey,
   type SaId,
+  type SaUsage,
 } from './operations.ts'
 import { decodeEvent } from './xfrm/events.ts'
 import { XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING } from './xfrm/numbers.ts'
@@ -239,9 +240,11 @@ class NetlinkKernel implements HostKernel {
       }
       return undefined
     },
-    'query-sa': async ({ id }) => {
-      const [answer] = (await ignoring(['ESRCH'], this.#xfrm.request(queryState(id)))) ?? []
-      return answer && stateOf(answer).usage
+    'query-sa': ({ id }) => this.#usage(id),
+    'query-sas': async ({ ids }) => {
+      const usages: (SaUsage | undefined)[] = []
+      for (const id of ids) usages.push(await this.#usage(id))
+      return usages
     },
     'skip-sequence': async ({ id, by }) => {
       const [answer] = await this.#xfrm.request(queryState(id))
@@ -273,6 +276,11 @@ class NetlinkKernel implements HostKernel {
   }
 
   // ---- states
+
+  async #usage(id: SaId): Promise<SaUsage | undefined> {
+    const [answer] = (await ignoring(['ESRCH'], this.#xfrm.request(queryState(id)))) ?? []
+    return answer && stateOf(answer).usage
+  }
 
   async #install(sa: KernelSa, larval: boolean): Promise<void> {
     const context = await this.#context(sa)

@@ -85,8 +85,13 @@ export function decodeName(reader: Reader): string {
  */
 export function encodeMessage(tree: Tree): Uint8Array {
   const out = new Writer(1024)
-  encodeItems(tree, out, 0)
+  writeMessage(tree, out)
   return out.finish()
+}
+
+/** The same behind what is there. */
+export function writeMessage(tree: Tree, out: Writer): void {
+  encodeItems(tree, out, 0)
 }
 
 function encodeItems(tree: Tree, out: Writer, depth: number): void {
@@ -128,6 +133,19 @@ function encodeValue(value: Uint8Array, out: Writer): void {
 
 /** u8 length and text, or undefined when VICI has no way to write it. */
 export function encodeName(name: string): Uint8Array | undefined {
+  const known = knownNames.get(name)
+  if (known !== undefined) return known
+  const bytes = nameBytes(name)
+  // Fields have some hundred names, connections as many as there are.
+  if (knownNames.size >= mostKnown) knownNames.clear()
+  if (bytes !== undefined) knownNames.set(name, bytes)
+  return bytes
+}
+
+const knownNames = new Map<string, Uint8Array>()
+const mostKnown = 1000
+
+function nameBytes(name: string): Uint8Array | undefined {
   if (name.length > 255 || !/^[ -~]*$/.test(name)) return undefined
   const bytes = new Uint8Array(1 + name.length)
   bytes[0] = name.length

@@ -1,8 +1,8 @@
 /** VICI packets: what one frame carries. */
 import type { Tree } from '../config/tree.ts'
-import { concat } from '../crypto/bytes.ts'
 import { Reader } from '../wire/reader.ts'
-import { decodeName, encodeMessage, encodeName } from './message.ts'
+import { Writer } from '../wire/writer.ts'
+import { decodeName, encodeName, writeMessage } from './message.ts'
 
 export const PACKET = {
   CMD_REQUEST: 0,
@@ -51,12 +51,14 @@ export function decodePacket(bytes: Uint8Array): Packet {
 
 /** A packet of `type` with its name and message, where it has them. */
 export function encodePacket(type: keyof typeof PACKET, name?: string, message?: Tree): Uint8Array {
-  const parts: Uint8Array[] = [Uint8Array.of(PACKET[type])]
-  if (name !== undefined) {
-    const encoded = encodeName(name)
-    if (encoded === undefined) throw new RangeError(`no VICI name: ${JSON.stringify(name)}`)
-    parts.push(encoded)
-  }
-  if (message !== undefined) parts.push(encodeMessage(message))
-  return concat(...parts)
+  const encoded = name === undefined ? undefined : encodeName(name)
+  if (name !== undefined && encoded === undefined) throw new RangeError(`no VICI name: ${JSON.stringify(name)}`)
+  scratch.clear()
+  scratch.u8(PACKET[type])
+  if (encoded !== undefined) scratch.bytes(encoded)
+  if (message !== undefined) writeMessage(message, scratch)
+  return scratch.copy()
 }
+
+/** A listing has thousands of packets. */
+const scratch = new Writer(4096)

@@ -13,6 +13,7 @@ import { FrameReader, frame } from './framing.ts'
 import { decodeMessage, maxFrameBytes } from './message.ts'
 import { ownerOf } from './owner.ts'
 import { encodePacket } from './packet.ts'
+import { sampleIkeSa } from './samples.ts'
 import { listenVici } from './server.ts'
 import { type ScriptedDaemon, scriptedDaemon } from './testing.ts'
 import { parseViciUri } from './uri.ts'
@@ -372,6 +373,29 @@ test('a long listing waits for its reader', async () => {
   let seen = 0
   await client.stream('list-sas', 'list-sa', [], () => seen++)
   assert.equal(seen, 3000)
+})
+
+test('list-sas asks for a few at a time, and others have their turn in between', async () => {
+  const told: string[] = []
+  const page = [{ ...sampleIkeSa, uniqueId: 3 }, sampleIkeSa]
+  const daemon = scriptedDaemon((command) => {
+    if (command.kind === 'stats') told.push('stats')
+    if (command.kind !== 'list-sas') return undefined
+    told.push(`from ${command.before}`)
+    const left = (command.before ?? 50) - 1
+    return { kind: 'sas', ikeSas: page, ...(left > 0 && { next: left }) }
+  })
+  await using server = await served(daemon)
+  await using lister = await ViciClient.connect(server.uri)
+  await using other = await ViciClient.connect(server.uri)
+  let seen = 0
+  const listing = lister.stream('list-sas', 'list-sa', [], () => seen++)
+  while (seen === 0) await new Promise((resolve) => setImmediate(resolve))
+  await other.request('stats')
+  await listing
+  assert.equal(seen, 100)
+  assert.deepEqual(told.filter((one) => one !== 'stats').slice(0, 3), ['from undefined', 'from 49', 'from 48'])
+  assert.ok(told.indexOf('stats') < told.length - 1, 'the other client did not wait for the end')
 })
 
 test('URIs', () => {

@@ -123,6 +123,7 @@ export class Session {
     this.#log(2, `vici client ${this.#id} requests: ${name}`)
     const { message, broken } = readMessage(bytes)
     const stream = async (event: string, fields: Tree) => {
+      this.#cork()
       if (this.#registrations.has(event)) this.sendEvent(event, encodePacket('EVENT', event, fields))
       if (this.#socket.writableLength > highWaterBytes) await this.#drained()
     }
@@ -160,6 +161,13 @@ export class Session {
       this.#socket.destroy()
       this.#log(1, `vici client ${this.#id} does not read what it asked for, connection closed`)
     }
+  }
+
+  /** What is written until the next turn of the event loop goes out together: a system call for many events. */
+  #cork(): void {
+    if (this.#socket.writableCorked > 0) return
+    this.#socket.cork()
+    process.nextTick(() => this.#socket.uncork())
   }
 
   async #drained(): Promise<void> {

@@ -45,7 +45,8 @@ export class Writer {
 
   /** `n` zero octets: a reserved field, or room for what is patched later. */
   zeros(n: number): void {
-    this.#grow(n)
+    const at = this.#grow(n)
+    this.#bytes.fill(0, at, at + n)
   }
 
   /**
@@ -73,6 +74,16 @@ export class Writer {
   /** What was written, as a view of exactly that; the writer must not be used afterwards. */
   finish(): Uint8Array {
     return this.#bytes.subarray(0, this.#length)
+  }
+
+  /** Begins anew, in the room that it has. */
+  clear(): void {
+    this.#length = 0
+  }
+
+  /** A copy of what was written. */
+  copy(): Uint8Array {
+    return this.#bytes.slice(0, this.#length)
   }
 
   #put16(at: number, value: number): void {

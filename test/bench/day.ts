@@ -1,10 +1,7 @@
 /**
- * Two numbers about time that passes: a day of two busy peers, and many that say nothing; and what it takes to list
- * these. Nothing here waits: the clock is moved to whatever is due next.
+ * Two numbers about time that passes: a day of two busy peers, and many that say nothing. Nothing here waits: the clock is
+ * moved to whatever is due next.
  */
-
-import { encodePacket } from '../../src/vici/packet.ts'
-import { ikeSaSection } from '../../src/vici/sas.ts'
 import { packetOfChild } from '../simulation/expect.ts'
 import { established } from '../simulation/pair.ts'
 import { Fleet } from './fleet.ts'
@@ -69,29 +66,4 @@ export function idle(sas: number, seconds: number): Idle {
   fleet.passTime(seconds * 1000)
   const { responder } = fleet.take()
   return { sas, share: responder / (seconds * 1000), checks: (fleet.sent - before) / 2 }
-}
-
-/** What `list-sas` costs; the questions to the kernel, two for each child, are asked and answered by nobody. */
-export interface Listing {
-  readonly sas: number
-  readonly cpuSeconds: readonly number[]
-  /** Of all `list-sa` events. */
-  readonly bytes: number
-}
-
-/** Lists `sas` IKE SAs with a Child SA each, some times: the views in the engine, and their events as VICI has them. */
-export function listing(sas: number, times: number): Listing {
-  const fleet = new Fleet({ auth: 'psk', clients: sas, kernel: 'easy' })
-  for (let i = 0; i < sas; i++) fleet.setUp(i)
-  let bytes = 0
-  const cpuSeconds = Array.from({ length: times }, () => {
-    const before = process.cpuUsage()
-    const answer = fleet.command('responder', { kind: 'list-sas', select: {} })
-    if (answer?.kind !== 'sas' || answer.ikeSas.length !== sas) throw new Error('not all IKE SAs are listed')
-    bytes = 0
-    for (const sa of answer.ikeSas) bytes += encodePacket('EVENT', 'list-sa', ikeSaSection(sa)).length
-    const { user, system } = process.cpuUsage(before)
-    return (user + system) / 1e6
-  })
-  return { sas, cpuSeconds, bytes }
 }

@@ -44,6 +44,8 @@ export class EasyKernel implements BenchKernel {
         return {}
       case 'local-addresses':
         return []
+      case 'query-sas':
+        return operation.ids.map(() => ({ bytes: 84_000n, packets: 1000n }))
       default:
         return undefined
     }

@@ -6,9 +6,10 @@
 import { cpus, loadavg, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { AuthName } from '../simulation/connection.ts'
-import { busyDay, idle as idleSas, listing } from './day.ts'
+import { busyDay, idle as idleSas } from './day.ts'
 import { figure, median, table } from './figures.ts'
 import { Fleet, type Times } from './fleet.ts'
+import { type Latency, listingUnderLoad, loading } from './vici.ts'
 
 const { values } = parseArgs({
   options: { quick: { type: 'boolean' }, sas: { type: 'string' }, only: { type: 'string' } },
@@ -40,11 +41,19 @@ console.log(`npm run bench${process.argv.length > 2 ? ` -- ${process.argv.slice(
 console.log(
   `${cpus()[0]?.model.trim()}, ${cpus().length} CPUs, load ${loadavg()[0]?.toFixed(1)}, Linux ${release()}, Node ${process.version}`,
 )
-const parts: Readonly<Record<string, () => void>> = { 'set-ups': setUps, heap, growth, day, idle: idling, list }
+const parts: Readonly<Record<string, () => void | Promise<void>>> = {
+  'set-ups': setUps,
+  heap,
+  growth,
+  day,
+  idle: idling,
+  list,
+  load,
+}
 if (values.only !== undefined && !(values.only in parts)) {
   throw new RangeError(`--only takes one of: ${Object.keys(parts).join(', ')}`)
 }
-for (const [name, part] of Object.entries(parts)) if (values.only === undefined || values.only === name) part()
+for (const [name, part] of Object.entries(parts)) if (values.only === undefined || values.only === name) await part()
 
 /** Both ends in one thread: IKE_SA_INIT and IKE_AUTH with X25519, one Child SA, and the simulated kernel. */
 function setUps(): void {
@@ -208,9 +217,35 @@ function idling(): void {
   console.log(`${(share * 100).toFixed(2)} % of one core in the engine of the gateway; ${checks} checks`)
 }
 
-/** What it takes to list all of many IKE SAs. */
-function list(): void {
-  const { sas, cpuSeconds, bytes } = listing(many, quick ? 2 : runs)
-  console.log(`\nlist-sas with ${sas} IKE SAs, to the events that VICI sends; the kernel answers at once`)
-  console.log(`${figure(cpuSeconds, 2)} s of CPU; ${(bytes / 1e6).toFixed(1)} MB`)
+/** What it takes to list all of many IKE SAs through the control socket, and what others notice of it. */
+async function list(): Promise<void> {
+  const { sas, seconds, cpuSeconds, client, turn, turnCpu } = await listingUnderLoad(many, quick ? 2 : runs)
+  console.log(`\nlist-sas with ${sas} IKE SAs, through the socket to the last event; the kernel answers at once`)
+  console.log(`${figure(seconds, 2)} s, ${figure(cpuSeconds, 2)} s of them CPU of the daemon`)
+  const rows = [['ms', 'p50', 'p99', 'most']]
+  const add = (name: string, { p50, p99, most }: Latency) =>
+    rows.push([name, ...[p50, p99, most].map((ms) => ms.toFixed(1))])
+  for (const [name, { alone, listing }] of Object.entries({
+    "another client's stats": client,
+    'wait for the event loop': turn,
+    'CPU until then': turnCpu,
+  })) {
+    add(name, alone)
+    add('  during list-sas', listing)
+  }
+  console.log(table(rows))
+}
+
+/** What it takes to load many connections through the control socket. */
+async function load(): Promise<void> {
+  const { connections, seconds, cpuSeconds, heap, outside, resident } = await loading(quick ? 200 : 2000)
+  console.log(`\nload-conn of ${connections} connections, one after the other, through the socket`)
+  console.log(`${seconds.toFixed(2)} s, ${cpuSeconds.toFixed(2)} s of them CPU of the daemon`)
+  console.log(
+    `for each connection ${figureOf(heap)} bytes of heap, ${figureOf(outside)} outside of V8, ${figureOf(resident)} resident`,
+  )
+}
+
+function figureOf(bytes: number): string {
+  return bytes.toFixed(0)
 }

@@ -262,7 +262,7 @@ export class Host {
     for (;;) {
       const said = answer()
       if (said !== undefined) return said.kind === 'sas' ? said.ikeSas : []
-      const query = this.#jobs.find(({ job }) => job.kind === 'kernel' && job.operation.kind === 'query-sa')
+      const query = this.#jobs.find(({ job }) => job.kind === 'kernel' && job.operation.kind === 'query-sas')
       if (query === undefined) throw new Error('list-sas waits for something else than the kernel')
       this.complete(query)
     }
@@ -310,10 +310,12 @@ export class Host {
 
   /** Linux notes the last use of a state by the calendar. */
   #byCalendar({ operation }: KernelJob, result: unknown): unknown {
-    if (operation.kind !== 'query-sa' || result === undefined) return result
-    const usage = result as SaUsage // the operation says so
-    const { lastUsedMs } = usage
-    return lastUsedMs === undefined ? usage : { ...usage, lastUsedMs: lastUsedMs + this.calendarMs }
+    const byCalendar = (usage: SaUsage | undefined) =>
+      usage?.lastUsedMs === undefined ? usage : { ...usage, lastUsedMs: usage.lastUsedMs + this.calendarMs }
+    // The operation says what the result is.
+    if (operation.kind === 'query-sa') return byCalendar(result as SaUsage | undefined)
+    if (operation.kind === 'query-sas') return (result as readonly (SaUsage | undefined)[]).map(byCalendar)
+    return result
   }
 
   /** What the core said it generated; for a retransmission what it was called the first time. */

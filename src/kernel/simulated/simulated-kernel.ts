@@ -16,6 +16,7 @@ import {
   type KernelTemplate,
   type PolicyTemplate,
   type SaId,
+  type SaUsage,
   type StateProtocol,
   templatesOf,
 } from '../operations.ts'
@@ -143,12 +144,10 @@ export class SimulatedKernel {
         for (const state of there) this.#states.remove(state)
         return undefined
       }
-      case 'query-sa': {
-        const state = this.#states.locate(operation.id)
-        if (state === undefined) return undefined
-        const { bytes, packets, lastUsedMs } = state
-        return { bytes, packets, ...(lastUsedMs !== undefined && { lastUsedMs }) }
-      }
+      case 'query-sa':
+        return this.#usage(operation.id)
+      case 'query-sas':
+        return operation.ids.map((id) => this.#usage(id))
       case 'skip-sequence': {
         const state = this.#states.locate(operation.id)
         if (state === undefined) throw new KernelError('skip-sequence', 'ESRCH', undefined, spiText(operation.id.spi))
@@ -294,6 +293,13 @@ export class SimulatedKernel {
     if (compression.mode !== packet.ipcomp.mode) return this.#drop('XfrmInStateModeError')
     this.#count(compression, packet.inner.length)
     return this.#deliver(delivered, [state, compression])
+  }
+
+  #usage(id: SaId): SaUsage | undefined {
+    const state = this.#states.locate(id)
+    if (state === undefined) return undefined
+    const { bytes, packets, lastUsedMs } = state
+    return { bytes, packets, ...(lastUsedMs !== undefined && { lastUsedMs }) }
   }
 
   /** The IPComp state that a packet comes by; what was not compressed in tunnel mode meets any of that tunnel. */

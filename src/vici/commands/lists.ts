@@ -1,5 +1,5 @@
 /** list-sas, list-policies, list-conns, get-conns. */
-
+import { setImmediate as turnOfOthers } from 'node:timers/promises'
 import type { Connection } from '../../config/connection.ts'
 import { findText, list } from '../../config/tree.ts'
 import { connectionSection } from '../conns.ts'
@@ -7,12 +7,29 @@ import type { Context, Handler } from '../request.ts'
 import { ikeSaSection, policySection } from '../sas.ts'
 import { saSelector } from './control.ts'
 
-/** Newest first; IKE SAs are listed even when none of their children match. */
+/**
+ * Newest first; IKE SAs are listed even when none of their children match. A few at a time: in between everything else has
+ * its turn, and a slow reader does not make us hold a list of all.
+ */
 export const listSas: Handler = async ({ message, stream }, { daemon }) => {
-  const answer = await daemon.command({ kind: 'list-sas', select: saSelector(message) })
-  if (answer.kind === 'sas') for (const sa of answer.ikeSas) await stream('list-sa', ikeSaSection(sa))
-  return []
+  const select = saSelector(message)
+  for (let before: number | undefined; ; ) {
+    const answer = await daemon.command({
+      kind: 'list-sas',
+      select,
+      most: sasAtOnce,
+      ...(before !== undefined && { before }),
+    })
+    if (answer.kind !== 'sas') return []
+    for (const sa of answer.ikeSas) await stream('list-sa', ikeSaSection(sa))
+    before = answer.next
+    if (before === undefined) return []
+    await turnOfOthers()
+  }
 }
+
+/** Some milliseconds of work. */
+const sasAtOnce = 32
 
 /** Traps and shunts; nothing is listed unless `trap`, `pass` or `drop` is there, with any value. */
 export const listPolicies: Handler = async ({ message, stream }, { daemon }) => {
