@@ -31,6 +31,8 @@ export interface Conf {
   readonly root: ConfSection
   /** The files read, the first one first. */
   readonly files: readonly string[]
+  /** Sections at the outermost level that others inherit from. */
+  readonly templates: ReadonlySet<string>
   /** What is allowed and ignored but hardly meant: references to sections that are not there. */
   readonly warnings: readonly string[]
 }
@@ -49,7 +51,8 @@ export function readConf(path: string, files: ConfigFiles): Conf {
   const root = newSection('', { file: path, line: 1 })
   readInto(root, path, loader, undefined)
   const warnings: string[] = []
-  return { root: resolve(root, warnings), files: loader.read, warnings }
+  const templates = new Set<string>()
+  return { root: resolve(root, warnings, templates), files: loader.read, templates, warnings }
 }
 
 /** The same for text that is at hand; `path` is what errors call it and what its includes are relative to. */
@@ -296,13 +299,15 @@ function decode(binary: string): string {
  * Own entries win over references, which win from left to right. A sub-section inherits from the sub-sections of the
  * same name of all that its parent inherits from.
  */
-function resolve(root: RawSection, warnings: string[]): ConfSection {
+function resolve(root: RawSection, warnings: string[], templates: Set<string>): ConfSection {
   let budget = maxSections
   const warned = new Set<string>()
 
   const find = (reference: RawSection['references'][number]): RawSection | undefined => {
     let found: RawSection | undefined = root
-    for (const name of reference.path.split('.')) found = found?.sections.get(name)
+    const names = reference.path.split('.')
+    for (const name of names) found = found?.sections.get(name)
+    if (found !== undefined) templates.add(names[0] ?? '')
     const warning = `${reference.place.file}:${reference.place.line}: no section '${reference.path}' to inherit from`
     if (found === undefined && !warned.has(warning)) {
       warned.add(warning)

@@ -1,6 +1,6 @@
 /** What reading /etc/swanctl gives, one thing after the other. */
 import { dirname } from 'node:path'
-import { ConfigError, type Place } from './config-error.ts'
+import { ConfigError, formatPlace, type Place } from './config-error.ts'
 import type { ConfigFiles } from './files.ts'
 import { type ConfSection, type ConfValue, readConf } from './grammar.ts'
 import type { Tree } from './tree.ts'
@@ -62,9 +62,20 @@ export function openSwanctl(path: string, files: ConfigFiles): SwanctlSource {
       files,
     }
   }
-  const { root, files: read, warnings } = readConf(path, files)
-  return { root, read, warnings, directory, files }
+  const { root, files: read, templates, warnings } = readConf(path, files)
+  return { root, read, warnings: [...warnings, ...unread(root, templates)], directory, files }
 }
+
+/** Sections that are neither read nor inherited from: swanctl passes over them, but they are hardly meant so. */
+function unread(root: ConfSection, templates: ReadonlySet<string>): readonly string[] {
+  const strays = [...root.sections.values()].filter(({ name }) => !known.has(name) && !templates.has(name))
+  return strays.map(
+    ({ name, place }) =>
+      `${formatPlace(place)}: nobody reads the section '${name}'; there are connections, secrets, pools and authorities`,
+  )
+}
+
+const known: ReadonlySet<string> = new Set(['connections', 'secrets', 'pools', 'authorities'])
 
 /** `$SWANCTL_DIR`, else /etc/swanctl. */
 export function swanctlDirectory(env: Readonly<Record<string, string | undefined>>): string {

@@ -19,6 +19,12 @@ export interface SignatureScheme {
   readonly pssSaltBytes?: number
 }
 
+/** What charon's log says of an AUTH payload: its scheme where that is in it (method 14), else its method. */
+export function authName({ name, method }: SignatureScheme): string {
+  if (method === DIGITAL_SIGNATURE) return name
+  return method === RSA_DIGITAL_SIGNATURE ? 'RSA signature' : `${name} signature`
+}
+
 /** PKCS #1 v1.5 without an identifier on the wire. */
 export interface RsaMethod1 extends SignatureScheme {
   /** The DER in front of the hash inside the signature, RFC 8017 §9.2. */

@@ -22,6 +22,7 @@ import {
 
 export { AuthDecodeError } from './errors.ts'
 export type { KeyType, SignatureScheme } from './signature-schemes.ts'
+export { authName } from './signature-schemes.ts'
 
 /** What decides about the scheme that we sign with. */
 export interface SchemeOptions {

@@ -77,10 +77,10 @@ test('a peer with a certificate, by each name that the certificate has', () => {
 for (const [name, key, options] of [
   ['RSA_EMSA_PKCS1_SHA2_256', generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, {}],
   ['RSA_EMSA_PSS_SHA2_256_SALT_32', generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, { pss: true }],
-  ['RSA_EMSA_PKCS1_SHA1', generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, { classic: true }],
+  ['RSA signature', generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, { classic: true }],
   ['ECDSA_WITH_SHA384_DER', ecKey('P-384'), {}],
-  ['ECDSA-256', ecKey('P-256'), { classic: true }],
-  ['ECDSA-521', ecKey('P-521'), { classic: true }],
+  ['ECDSA-256 signature', ecKey('P-256'), { classic: true }],
+  ['ECDSA-521 signature', ecKey('P-521'), { classic: true }],
   ['ED25519', generateKeyPairSync('ed25519').privateKey, {}],
   ['ED448', generateKeyPairSync('ed448').privateKey, {}],
 ] as readonly (readonly [string, KeyObject, { pss?: boolean; classic?: boolean }])[])
@@ -100,7 +100,7 @@ for (const [name, key, options] of [
     assert.ok(verdict.ok, verdict.ok ? '' : verdict.message)
     assert.equal(verdict.scheme, name)
     const bad = rejected(verifyPeer({ ...good, octets: Buffer.from('something else') }))
-    assert.match(bad.message, new RegExp(`signature validation failed: the ${name} signature of 'sun.lab.org'`))
+    assert.match(bad.message, new RegExp(`signature validation failed: the ${scheme.name} signature of 'sun.lab.org'`))
   })
 
 const rsaKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey

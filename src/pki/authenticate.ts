@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { AuthDecodeError, decodeAuth, type SignatureScheme, verify } from '../crypto/signatures.ts'
+import { AuthDecodeError, authName, decodeAuth, type SignatureScheme, verify } from '../crypto/signatures.ts'
 import { DecodeError } from '../wire/errors.ts'
 import { type Certificate, isCa, parseCertificate, sameCertificate } from './certificate.ts'
 import { checkChain, checkScheme, type PeerConstraints } from './constraints.ts'
@@ -141,7 +141,7 @@ function tryCandidate(attempt: Attempt, { key, certificate }: Candidate): Succes
     const message = `signature validation failed: the ${scheme.name} signature of '${formatIdentity(peer.identity)}' was not made with the key of ${whose} or not over what we received`
     return { message, alerts: [] }
   }
-  return { scheme: scheme.name, path: chain.path, publicKey: key }
+  return { scheme: authName(scheme), path: chain.path, publicKey: key }
 }
 
 function findPath(

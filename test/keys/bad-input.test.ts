@@ -123,6 +123,13 @@ test('a broken include changes nothing: of swanctl.conf no connection, of strong
   assert.throws(() => readDaemonSettings('/etc/s.conf', settings), ConfigError)
 })
 
+test('a section that nobody reads is told of, a template is not', () => {
+  const conf = 'conections { c { } }\nconnections { c : tmpl.c { } }\ntmpl { c { } }'
+  const { warnings } = readSwanctl('/etc/swanctl', memoryFiles({ '/etc/swanctl/swanctl.conf': conf }))
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0] ?? '', /swanctl\.conf:1:1: nobody reads the section 'conections'; there are connections/)
+})
+
 /** Values of strongswan.conf that are none: each is warned of with its place, and the default stays. */
 for (const line of [
   'port = http',

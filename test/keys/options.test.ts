@@ -335,7 +335,7 @@ key('charon.cisco_flexvpn', 'what Cisco wants to hear', async () => {
 key('charon.signature_authentication', 'no: the older methods alone', async () => {
   const world = await up(certificates({ both: { charon: 'signature_authentication = no' } }))
   assert.ok(!said(world.left, 'N(HASH_ALG)'))
-  logged(world.left, "authentication of 'left.lab' (myself) with ECDSA-256")
+  logged(world.left, "authentication of 'left.lab' (myself) with ECDSA-256 signature successful")
 })
 
 key(

@@ -238,7 +238,7 @@ scenario('a certificate of an intermediate CA', () => {
 for (const side of ['left', 'right'] as const) {
   scenario(`signature_authentication = no on ${side}`, () => {
     const world = established({ auth: 'p256', [side]: { settings: { signatureAuthentication: false } } })
-    for (const host of world.hosts) logged(host, '(myself) with ECDSA-256 successful')
+    for (const host of world.hosts) logged(host, '(myself) with ECDSA-256 signature successful')
     assert.ok(!world.host(side).sent.some(({ label }) => label.includes('HASH_ALG')))
   })
 }

@@ -1,6 +1,6 @@
 /** Authentication by a signature, with X.509 certificates or keys that both sides know (RFC 7296 §2.15, RFC 7427, RFC 4754, RFC 8420). */
 import type { AuthRound, SignatureConstraint } from '../../config/connection.ts'
-import { chooseScheme, encodeAuth, type SchemeOptions } from '../../crypto/signatures.ts'
+import { authName, chooseScheme, encodeAuth, type SchemeOptions } from '../../crypto/signatures.ts'
 import type { PeerConstraints, SchemeConstraint } from '../../pki/constraints.ts'
 import { formatIdentity, type Identity } from '../../pki/identity.ts'
 import { type KeyType, publicKeyFromInfo, publicKeyId } from '../../pki/keys.ts'
@@ -38,7 +38,7 @@ export function* proveSignature(
     throw new LocalFailure(`no signature scheme is acceptable to both sides for the key of '${formatIdentity(us)}'`)
   }
   const signature = yield* run({ kind: 'sign', key: credential.key, scheme, data: octets })
-  core.log('IKE', 1, `authentication of '${formatIdentity(us)}' (myself) with ${scheme.name} successful`, sa)
+  core.log('IKE', 1, `authentication of '${formatIdentity(us)}' (myself) with ${authName(scheme)} successful`, sa)
   const auth: AUTHPayload = { type: 'AUTH', method: scheme.method, data: encodeAuth(scheme, signature) }
   const send = sa.connection?.sendCert ?? 'ifasked'
   if (send === 'never' || (send === 'ifasked' && !sa.certificatesRequested)) return { certificates: [], auth }
