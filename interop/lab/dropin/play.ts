@@ -120,8 +120,9 @@ async function begin(
   ground: Ground,
   running: Running[],
 ): Promise<readonly [Actor, Actor]> {
-  const { wire } = ground
-  const starting = [ground.moon, ground.sun].map(async (host, i) => {
+  const hosts = [ground.moon, ground.sun]
+  if (certificates) await certify(ground, hosts, certificates)
+  const starting = hosts.map(async (host, i) => {
     const lines = 'length' in daemon ? daemon : (daemon[host.name] ?? [])
     const isOurs = placement[i] === 'sallyport'
     const conf = isOurs ? sallyportConf(lines) : strongswanConf(lines, plugins)
@@ -133,10 +134,6 @@ async function begin(
       '#!/bin/sh\nenv | grep ^PLUTO_ | sort | tr "\\n" " " >>/run/updown.log\necho >>/run/updown.log\n',
       0o755,
     )
-    if (certificates) {
-      const own = await credentials(wire, '/tmp/lab/pki', certificates, 'common', host.name)
-      writeCertificates(host, own, [own.anchor])
-    }
     const started = await (isOurs ? runSallyport(host) : runStrongswan(host))
     running.push(started)
     return new Actor(host, started)
@@ -146,6 +143,18 @@ async function begin(
   await actors[1].load(sun)
   await actors[0].load(moon)
   return actors
+}
+
+/** One host after the other: the first makes the CA. */
+async function certify(
+  { wire }: Ground,
+  hosts: readonly Host[],
+  kind: NonNullable<DropIn['certificates']>,
+): Promise<void> {
+  for (const host of hosts) {
+    const own = await credentials(wire, '/tmp/lab/pki', kind, 'common', host.name)
+    writeCertificates(host, own, [own.anchor])
+  }
 }
 
 /** What both hosts show, when it has come to rest; if it is compared, when it has become what charon showed. */
