@@ -121,6 +121,24 @@ test('a CRL is fetched once for many peers, and until it is flushed', async () =
   )
 })
 
+test('what a peer has shown is kept when it was verified, and only then', async () => {
+  await lab(
+    (_, response) => void response.end(crl([])),
+    async ({ status, url }) => {
+      const shown = () => status.cache.received.map(({ fingerprint }) => fingerprint)
+      assert.equal((await status.verifyPeer(peer({ crlUris: [url] }, key()))).ok, false)
+      assert.deepEqual(shown(), [])
+      assert.equal((await status.verifyPeer(peer({ crlUris: [url] }))).ok, true)
+      assert.deepEqual(shown(), [moon.fingerprint])
+      // No more than so many, whoever comes.
+      const others = Array.from({ length: 40 }, (_, n) => ({ ...moon, fingerprint: String(n) }))
+      status.cache.addReceived(others)
+      assert.deepEqual(shown().slice(-1), ['39'])
+      assert.equal(shown().length, 32)
+    },
+  )
+})
+
 test('a revoked peer is refused', async () => {
   await lab(
     (_, response) => void response.end(crl([moon])),

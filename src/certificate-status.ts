@@ -39,8 +39,12 @@ export class CertificateStatus {
   }
 
   /** Decides as `verifyPeer` of `src/pki`. Certificates are valid by the calendar, which the core's clock need not follow. */
-  verifyPeer(request: PeerAuthentication): Promise<PeerVerdict> {
-    return this.#run(verifyPeerWithStatus({ ...request, now: this.#options.now() }, this.#statusOptions()))
+  async verifyPeer(request: PeerAuthentication): Promise<PeerVerdict> {
+    const asked = { ...request, now: this.#options.now() }
+    const verdict = await this.#run(verifyPeerWithStatus(asked, this.#statusOptions()))
+    // What is trusted without its peer is no news: the anchor, and a leaf that was loaded.
+    if (verdict.ok && this.#options.settings().cache) this.cache.addReceived(verdict.path.slice(0, -1))
+    return verdict
   }
 
   /** Finds an OCSP response about a certificate of ours. */

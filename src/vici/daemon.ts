@@ -36,7 +36,7 @@ export interface Daemon {
   readonly program: Program
   readonly credentials: CredentialSet
   readonly counters?: Counters
-  /** CRLs and OCSP responses that were fetched. */
+  /** CRLs and OCSP responses that were fetched, and certificates that peers have shown. */
   readonly fetched?: StatusCache
   /** The port of our IKE socket, for connections that name none; 500 when it is left out. */
   readonly portIke?: number

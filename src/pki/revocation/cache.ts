@@ -4,10 +4,15 @@ import type { Crl } from './crl.ts'
 import { isNewer, sameScope } from './crl-status.ts'
 import type { OcspResponse } from './ocsp-response.ts'
 
-/** CRLs and OCSP responses that were fetched and found to be signed by who may, for as long as there is room. */
+/**
+ * CRLs and OCSP responses that were fetched and found to be signed by who may, and certificates that peers have proven to be
+ * theirs, for as long as there is room.
+ */
 export class StatusCache {
   readonly #crls: Crl[] = []
   readonly #responses = new Map<string, OcspResponse>()
+  /** By fingerprint, the one shown last at the end. */
+  readonly #received = new Map<string, Certificate>()
 
   get crls(): readonly Crl[] {
     return this.#crls
@@ -15,6 +20,20 @@ export class StatusCache {
 
   get responses(): readonly OcspResponse[] {
     return [...this.#responses.values()]
+  }
+
+  get received(): readonly Certificate[] {
+    return [...this.#received.values()]
+  }
+
+  /** Keeps certificates of a peer that were verified, in place of those that were not shown for longest. */
+  addReceived(certificates: readonly Certificate[]): void {
+    for (const certificate of certificates) {
+      this.#received.delete(certificate.fingerprint)
+      this.#received.set(certificate.fingerprint, certificate)
+      const [oldest] = this.#received.keys()
+      if (this.#received.size > MAX_RECEIVED && oldest !== undefined) this.#received.delete(oldest)
+    }
   }
 
   /** Keeps a CRL in place of an older one of the same scope. Returns whether it was new. */
@@ -41,10 +60,11 @@ export class StatusCache {
     return this.#responses.get(keyOf(certificate, issuer))
   }
 
-  /** Forgets what was fetched. */
-  flush(what: 'crls' | 'responses'): void {
+  /** Forgets what was fetched or received. */
+  flush(what: 'crls' | 'responses' | 'received'): void {
     if (what === 'crls') this.#crls.length = 0
-    else this.#responses.clear()
+    else if (what === 'responses') this.#responses.clear()
+    else this.#received.clear()
   }
 
   #bytes(): number {
@@ -63,3 +83,5 @@ const keyOf = (certificate: Certificate, issuer: Certificate): string =>
 const MAX_CRLS = 256
 const MAX_BYTES = 64 * 1024 * 1024
 const MAX_RESPONSES = 1024
+/** As many as charon keeps. */
+const MAX_RECEIVED = 32

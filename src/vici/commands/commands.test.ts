@@ -147,6 +147,27 @@ test('list-certs: by flag and subject, with the private key noted', async () => 
   assert.deepEqual(await listed(value('type', 'nosuch')), [])
 })
 
+test('list-certs: what peers have shown is listed until it is flushed, and once', async () => {
+  const fetched = new StatusCache()
+  const { run, streamed } = setup({}, fetched)
+  const listed = async () => {
+    streamed.length = 0
+    assert.equal(await run('list-certs'), '')
+    return streamed.map((fields) => formatTree(fields.filter(({ name }) => name !== 'data')))
+  }
+  fetched.addReceived([parseCertificate(endEntity), parseCertificate(ca)])
+  assert.deepEqual(await listed(), ['type=X509 flag=NONE', 'type=X509 flag=CA'])
+  await run('load-cert', value('type', 'X509'), value('flag', 'CA'), value('data', ca))
+  assert.deepEqual(await listed(), ['type=X509 flag=NONE', 'type=X509 flag=CA'])
+  assert.equal(await run('flush-certs', value('type', 'x509_crl')), 'success=yes')
+  assert.equal((await listed()).length, 2)
+  assert.equal(await run('flush-certs', value('type', 'x509')), 'success=yes')
+  assert.deepEqual(await listed(), ['type=X509 flag=CA'])
+  fetched.addReceived([parseCertificate(endEntity)])
+  assert.equal(await run('clear-creds'), 'success=yes')
+  assert.deepEqual(await listed(), [])
+})
+
 test('keys: loaded, listed by id, unloaded', async () => {
   const { daemon, run, lastLog } = setup()
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })

@@ -126,19 +126,21 @@ export const unloadShared: Handler = async ({ message }, context) => {
 
 export const getShared: Handler = (_request, { daemon }) => [list('keys', daemon.credentials.sharedIds)]
 
-/** There is no cache of received certificates to empty; the type is checked all the same. */
-/** Forgets what was fetched; what was loaded stays. */
+/** Forgets what was fetched or received; what was loaded stays. */
 export const flushCerts: Handler = ({ message }, { daemon: { fetched } }) => {
   const given = findText(message, 'type')
   const type = given?.toUpperCase() ?? 'ANY'
   if (type !== 'ANY' && !isType(type)) return failure(`invalid certificate type '${given}'`)
+  if (type === 'ANY' || type === 'X509') fetched?.flush('received')
   if (type === 'ANY' || type === 'X509_CRL') fetched?.flush('crls')
   if (type === 'ANY' || type === 'OCSP_RESPONSE') fetched?.flush('responses')
   return success()
 }
 
 export const clearCreds: Handler = async (_request, context) => {
-  context.daemon.credentials.clear()
+  const { credentials, fetched } = context.daemon
+  credentials.clear()
+  for (const what of ['received', 'crls', 'responses'] as const) fetched?.flush(what)
   await pushCredentials(context)
   return success()
 }
@@ -170,7 +172,7 @@ export const listCerts: Handler = async ({ message, stream }, { daemon }) => {
   await blobs('PUBKEY')
   if (type === 'ANY' || type === 'X509') {
     for (const listed of flags.filter((known) => wantedFlag === 'ANY' || known === wantedFlag)) {
-      for (const { certificate, flag: own } of allCertificates(credentials)) {
+      for (const { certificate, flag: own } of allCertificates(credentials, fetched?.received ?? [])) {
         if (own !== listed || certificate.der.length > maxValueBytes || !speaksFor(certificate, subject)) continue
         const owned = credentials.hasKey(certificate.publicKeyId)
         const fields = [value('type', 'X509'), value('flag', own), ...flag('has_privkey', owned)]
@@ -193,11 +195,18 @@ export const listCerts: Handler = async ({ message, stream }, { daemon }) => {
 
 function allCertificates(
   set: Context['daemon']['credentials'],
+  received: readonly Certificate[],
 ): readonly { certificate: Certificate; flag: CertificateFlag }[] {
   const loaded = set.certificates
   const known = new Set(loaded.map(({ certificate }) => certificate.fingerprint))
   const more = set.authorities.filter(({ certificate }) => !known.has(certificate.fingerprint))
-  return [...loaded, ...more.map(({ certificate }) => ({ certificate, flag: 'CA' as const }))]
+  for (const { certificate } of more) known.add(certificate.fingerprint)
+  const shown = received.filter(({ fingerprint }) => !known.has(fingerprint))
+  return [
+    ...loaded,
+    ...more.map(({ certificate }) => ({ certificate, flag: 'CA' as const })),
+    ...shown.map((certificate) => ({ certificate, flag: isCa(certificate) ? ('CA' as const) : ('NONE' as const) })),
+  ]
 }
 
 function speaksFor(certificate: Certificate, subject: string | undefined): boolean {
