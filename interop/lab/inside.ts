@@ -8,6 +8,7 @@ import { proveDmvpn } from '../frr/dmvpn.ts'
 import { scenarios } from '../scenarios/all.ts'
 import { proveEvents } from '../vici/events.ts'
 import { proveLibrary } from '../vici/libraries.ts'
+import { proveOddInput } from '../vici/odd.ts'
 import { proveSeries } from '../vici/series.ts'
 import { proveMessages } from '../vici/swanctl.ts'
 import { proveChild } from './children.ts'
@@ -90,6 +91,8 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveMessages(stage)
     case 'same-events':
       return proveEvents(stage)
+    case 'odd-input':
+      return proveOddInput(stage)
     case 'same-series':
       return proveSeries(stage)
     case 'library':

@@ -54,6 +54,8 @@ export type Expectation =
   | { readonly kind: 'same-messages' }
   /** An observer is told the same events (vici/events.ts). */
   | { readonly kind: 'same-events' }
+  /** What no library does gets the same answers, or none (vici/odd.ts). */
+  | { readonly kind: 'odd-input' }
   /** Prometheus exporters give the same series (vici/series.ts). */
   | { readonly kind: 'same-series' }
   /** A library of strongSwan's source tree gets the same (vici/libraries.ts). */

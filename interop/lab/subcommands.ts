@@ -59,6 +59,7 @@ export const commands: readonly (readonly [words: string, form: Form])[] = [
   ['--list-sas --ike nosuch --raw', same],
   ['--list-sas --ike-id 99 --raw', same],
   ['--list-sas --child net --raw', shape],
+  ['--list-certs --type x509 --pretty', same],
   ['--counters --pretty', same],
   ['--counters --all --pretty', same],
   ['--counters --reset', same],

@@ -54,10 +54,16 @@ export const surface: readonly Scenario[] = [
   subcommands('vici/messages', 'strongswan-new', 'same-messages'),
   events('ours'),
   events('peer'),
+  scenario('vici/odd-input', {
+    reference: 'strongswan-new',
+    ours: { connections: refused('moon', 'sun') },
+    limitMs: 240_000,
+    expect: { kind: 'odd-input' },
+  }),
   ...(['aesGcm', 'aesCbc256'] as const).map((suite) =>
     scenario(`exporter/${suite === 'aesGcm' ? 'aead' : 'classic'}`, {
       reference: 'strongswan-new',
-      connection: { ike: ikeProposals[suite], esp: espProposals[suite] },
+      connection: { auth: 'ecdsa', ike: ikeProposals[suite], esp: espProposals[suite] },
       ours: { pools: ['p4 { addrs = 10.77.0.0/24\n dns = 10.77.0.53 }'], connections: shunts },
       limitMs: 240_000,
       expect: { kind: 'same-series' },
