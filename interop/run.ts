@@ -1,11 +1,13 @@
 /**
  * npm run interop -- [filter…] [--list] [--peer-only] [--keep] [--retry] [--guests N] [--lanes N] [--deb FILE]
+ * npm run interop -- --build-kernel
  *
  * Runs the scenarios whose names contain one of the filters (all without any) and ends with their number. `--peer-only`
  * puts strongSwan in Sallyport's place, which proves the lab itself. `--keep` keeps the logs of what passed. Scenarios
  * run side by side: in so many guest kernels, and in so many lanes in each. `--retry` plays what has failed once more, one
  * after the other: on a busy machine a peer's timeouts pass that are not ours; the end says how many needed it. `--deb` takes a
- * package for Debian that is there; else one is built.
+ * package for Debian that is there; else one is built. `--build-kernel` makes a guest kernel with what packaged ones
+ * leave out (lab/kernel-build.ts), for the scenarios that need it.
  */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, cpSync, existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs'
@@ -14,8 +16,9 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { cacheFolder, runFolder } from './lab/cache.ts'
-import { type FoundGround, findGround, type Ground, runInside } from './lab/guest.ts'
+import { type FoundGround, findGround, type Ground, groundWithInterfaces, runInside } from './lab/guest.ts'
 import type { Event, Plan } from './lab/inside.ts'
+import { buildKernel } from './lab/kernel-build.ts'
 import { strongswanHasMlKem } from './lab/ml-kem.ts'
 import { type RootName, rootFolder } from './lab/root.ts'
 import type { Scenario } from './lab/scenario.ts'
@@ -26,6 +29,7 @@ const { values: options, positionals: filters } = parseArgs({
   options: {
     list: { type: 'boolean' },
     'peer-only': { type: 'boolean' },
+    'build-kernel': { type: 'boolean' },
     keep: { type: 'boolean' },
     retry: { type: 'boolean' },
     guests: { type: 'string' },
@@ -38,7 +42,9 @@ const chosen = scenarios.filter(
   (scenario) => isMeant(scenario) && (filters.length === 0 || filters.some((filter) => scenario.name.includes(filter))),
 )
 
-if (options.list) {
+if (options['build-kernel']) {
+  await buildKernel((line) => console.log(line))
+} else if (options.list) {
   for (const { name } of chosen) console.log(name)
 } else {
   process.exitCode = await main(chosen)
@@ -95,11 +101,17 @@ async function main(wanted: readonly Scenario[]): Promise<number> {
   const { others, reasons } = await otherRoots(wanted, report)
   const work = runFolder('interop')
   const debianPackage = wanted.some(({ expect }) => expect.kind === 'debian') ? packaged(work, reasons) : undefined
-  const possible = wanted.filter(
+  const rooted = wanted.filter(
     (scenario) =>
       otherRoot(scenario).every((name) => others[name] !== undefined) &&
       (scenario.expect.kind !== 'debian' || debianPackage !== undefined),
   )
+  const demanding = rooted.filter(({ needs }) => needs !== undefined)
+  const withInterfaces = demanding.length > 0 ? await groundWithInterfaces(ground, root) : undefined
+  const possible = withInterfaces === undefined ? rooted.filter(({ needs }) => needs === undefined) : rooted
+  const without = rooted.length - possible.length
+  if (without > 0)
+    reasons.push(`skipped ${without} that need XFRM interfaces: the kernel has none; build one with --build-kernel`)
   const skipped = wanted.length - possible.length
   const where = ground.kind === 'host' ? 'the kernel of this machine' : 'user-mode Linux'
   console.log(`${possible.length} scenarios on ${where}`)
@@ -108,8 +120,19 @@ async function main(wanted: readonly Scenario[]): Promise<number> {
     ours: options['peer-only'] ? 'strongswan' : 'sallyport',
     keep: options.keep ?? false,
   } as const
-  const results = await runAll(ground, { root, debianPackage, others, work }, plan, possible)
-  const second = options.retry ? await playAgain(ground, { root, debianPackage, others, work }, plan, results) : 0
+  const results = new Map<string, string | undefined>()
+  let second = 0
+  for (const [under, label, group] of [
+    [ground, '.', possible.filter(({ needs }) => needs === undefined)],
+    [withInterfaces, 'interfaces', possible.filter(({ needs }) => needs !== undefined)],
+  ] as const) {
+    if (under === undefined || group.length === 0) continue
+    const folders = { root, debianPackage, others, work: join(work, label) }
+    mkdirSync(folders.work, { recursive: true })
+    const some = await runAll(under, folders, plan, group)
+    if (options.retry) second += await playAgain(under, folders, plan, some)
+    for (const [name, failure] of some) results.set(name, failure)
+  }
   const failed = [...results.values()].filter((failure) => failure !== undefined).length
   const notRun = possible.length - results.size
   for (const reason of reasons) console.log(reason)
@@ -120,7 +143,8 @@ async function main(wanted: readonly Scenario[]): Promise<number> {
   )
   if (failed === 0 && !options.keep) rmSync(work, { recursive: true, force: true })
   else console.log(`logs, captures and kernel contents: ${work}`)
-  return failed === 0 && skipped + notRun === 0 ? 0 : 1
+  // That a packaged kernel lacks something is no fault of the run.
+  return failed === 0 && skipped + notRun === without ? 0 : 1
 }
 
 /** The roots that a scenario needs besides the usual one. */

@@ -28,14 +28,23 @@ import {
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cacheFolder } from './cache.ts'
+import { ownKernel } from './kernel-build.ts'
 import { rootFolder } from './root.ts'
 
 /** Where scenarios can run, or why they cannot. */
 export type Ground =
   | { readonly kind: 'host' }
-  /** `kernel` is the root whose guest kernel is taken, where that of the strongSwan root does not run. */
-  | { readonly kind: 'user-mode-linux'; readonly kernel?: string }
+  /** `kernel` is the guest kernel that is taken in place of that of the strongSwan root. */
+  | { readonly kind: 'user-mode-linux'; readonly kernel?: GuestKernel }
   | { readonly kind: 'none'; readonly missing: string }
+
+/** A guest kernel. */
+export interface GuestKernel {
+  /** The file that is run. */
+  readonly binary: string
+  /** Where its modules are; missing if it needs none. */
+  readonly modules?: string
+}
 
 /** What to run inside, and the folders it needs. */
 export interface Job {
@@ -78,20 +87,37 @@ export async function findGround(root: string, report: (line: string) => void): 
   if (tried.error) return { kind: 'none', missing: 'unshare, which the package util-linux brings' }
   if (await guestRuns(root)) return { kind: 'user-mode-linux' }
   report('the guest kernel of the stable release does not run on this processor; trying a newer one')
-  const kernel = await rootFolder('strongswan-new', report).catch((error: Error) => error)
-  if (typeof kernel === 'string' && (await guestRuns(root, kernel))) return { kind: 'user-mode-linux', kernel }
+  const newer = await rootFolder('strongswan-new', report).catch((error: Error) => error)
+  if (typeof newer === 'string') {
+    const kernel = { binary: join(newer, 'usr/bin/linux.uml'), modules: join(newer, 'usr/lib/uml/modules') }
+    if (await guestRuns(root, kernel)) return { kind: 'user-mode-linux', kernel }
+  }
   return {
     kind: 'none',
-    missing: `ESP in the kernel of this machine, or a guest kernel that runs on it${typeof kernel === 'string' ? '' : ` (${kernel.message})`}`,
+    missing: `ESP in the kernel of this machine, or a guest kernel that runs on it${typeof newer === 'string' ? '' : ` (${newer.message})`}`,
   }
+}
+
+/**
+ * A ground whose hosts can have XFRM interfaces: the kernel of this machine, or the guest kernel that was built for the lab
+ * (kernel-build.ts); undefined if there is none.
+ */
+export async function groundWithInterfaces(ground: FoundGround, root: string): Promise<FoundGround | undefined> {
+  if (ground.kind === 'host') {
+    const probe = 'ip link add dummy type xfrm if_id 1'
+    return spawnSync('unshare', ['--net', 'chroot', root, 'sh', '-c', probe]).status === 0 ? ground : undefined
+  }
+  const binary = ownKernel()
+  if (binary === undefined || !(await guestRuns(root, { binary }))) return undefined
+  return { kind: 'user-mode-linux', kernel: { binary } }
 }
 
 /**
  * Whether the guest kernel gets as far as its first program, which ends at once. That of Debian 13 does not where the
  * processor has AMX, and then says nothing: it expects the registers of a process to have fewer bytes.
  */
-async function guestRuns(root: string, kernel?: string): Promise<boolean> {
-  if (!existsSync(join(kernel ?? root, 'usr/bin/linux.uml'))) return false
+async function guestRuns(root: string, kernel?: GuestKernel): Promise<boolean> {
+  if (!existsSync(kernel?.binary ?? join(root, 'usr/bin/linux.uml'))) return false
   if (kernel === undefined && /^flags.*\bamx_tile\b/m.test(readFileSync('/proc/cpuinfo', 'utf8'))) return false
   const linux = `${linuxUml} mem=128M init=/bin/true`
   const steps = [...kernelBinds(root, kernel), `exec chroot ${quote(root)} ${linux}`]
@@ -114,13 +140,13 @@ async function guestRuns(root: string, kernel?: string): Promise<boolean> {
   return runs
 }
 
-// Without uml_dir it wants a folder below $HOME, which the root may not have, and stands still when it cannot make it.
+// Devices are those of the root. Without uml_dir it wants a folder below $HOME, which the root may not have, and stands still when it cannot make it.
 const linuxUml =
-  '/usr/bin/linux.uml rootfstype=hostfs rw con=null con0=fd:0,fd:1 quiet panic=-1 seccomp=auto uml_dir=/tmp/'
+  '/usr/bin/linux.uml rootfstype=hostfs rw con=null con0=fd:0,fd:1 quiet panic=-1 seccomp=auto uml_dir=/tmp/ devtmpfs.mount=0'
 const ownNamespaces = ['--mount', '--pid', '--fork', '--kill-child']
 
-/** What the guest kernel needs: devices, memory, and its own files if they come from another root. */
-function kernelBinds(root: string, kernel: string | undefined): string[] {
+/** What the guest kernel needs: devices, memory, and its own files if they come from elsewhere. */
+function kernelBinds(root: string, kernel: GuestKernel | undefined): string[] {
   const modules = ['usr/lib/uml/modules', 'usr/lib/modules']
   return [
     `mount --bind /dev ${quote(join(root, 'dev'))}`,
@@ -128,8 +154,10 @@ function kernelBinds(root: string, kernel: string | undefined): string[] {
     `mount -t tmpfs tmp ${quote(join(root, 'tmp'))}`, // user-mode Linux keeps the guest's memory in a file here
     ...(kernel
       ? [
-          `mount --bind ${quote(join(kernel, 'usr/bin/linux.uml'))} ${quote(join(root, 'usr/bin/linux.uml'))}`,
-          ...modules.map((to) => `mount --bind ${quote(join(kernel, 'usr/lib/uml/modules'))} ${quote(join(root, to))}`),
+          `mount --bind ${quote(kernel.binary)} ${quote(join(root, 'usr/bin/linux.uml'))}`,
+          ...(kernel.modules === undefined ? [] : modules).map(
+            (to) => `mount --bind ${quote(kernel.modules ?? '')} ${quote(join(root, to))}`,
+          ),
         ]
       : []),
   ]

@@ -1,13 +1,19 @@
 /** Marks and interface ids: those that the daemon on moon chooses for itself, and what is routed or filtered by them. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { connectionName } from './connection.ts'
 import type { Host } from './hosts.ts'
 import { kernelPolicies, kernelStates } from './kernel.ts'
+import { readCapture } from './pcap.ts'
 import { poll } from './poll.ts'
 import { bringUp, pingBothWays, quiet } from './proofs.ts'
 import type { Stage } from './stage.ts'
 
 /** What a scenario of this kind proves. */
-export type MarkingProof = 'marks' | 'trap' | 'forwarded'
+export type MarkingProof = 'marks' | 'trap' | 'interface' | 'forwarded'
+
+/** Where the updown script of the scenario `interface` is, on its host. */
+export const interfaceScript = '/run/interface-updown'
 
 export function proveMarking(stage: Stage, proof: MarkingProof): Promise<void> {
   switch (proof) {
@@ -15,6 +21,8 @@ export function proveMarking(stage: Stage, proof: MarkingProof): Promise<void> {
       return proveMarks(stage)
     case 'trap':
       return proveTrap(stage)
+    case 'interface':
+      return proveInterface(stage)
     case 'forwarded':
       return proveForwarded(stage)
   }
@@ -93,6 +101,47 @@ async function proveTrap(stage: Stage): Promise<void> {
   await ended(stage)
 }
 
+/** The updown script makes an interface and a route by what it is told; the tunnel is what is routed there. */
+async function proveInterface(stage: Stage): Promise<void> {
+  const { ground, initiator } = stage
+  const { moon, sun } = ground
+  const script = `#!/bin/sh
+case $PLUTO_VERB in
+up-client)
+  ip link add xfrm-$PLUTO_IF_ID_OUT type xfrm dev eth0 if_id $PLUTO_IF_ID_OUT
+  ip link set xfrm-$PLUTO_IF_ID_OUT up
+  ip route add $PLUTO_PEER_CLIENT dev xfrm-$PLUTO_IF_ID_OUT ;;
+down-client)
+  ip link delete xfrm-$PLUTO_IF_ID_OUT ;;
+esac
+`
+  writeFileSync(join(moon.folder, interfaceScript), script, { mode: 0o755 })
+  await bringUp(initiator)
+  const crosses = async (): Promise<void> => {
+    await poll('moon to list the interface ids', 10_000, async () =>
+      /if-id-in=00000001 if-id-out=00000001 .*child-sas.* if-id-in=00000001 if-id-out=00000001/.test(
+        await listing(moon),
+      ),
+    )
+    await poll('the interface', 10_000, async () => (await moon.shell.run('ip link show xfrm-1')).code === 0)
+    await pingBothWays(stage)
+  }
+  await crosses()
+  for (const what of ['child', 'ike'] as const) {
+    for (const host of [moon, sun]) {
+      const before = await names(moon, what)
+      await host.shell.must(`timeout 8 swanctl --rekey --${what} ${connectionName}`)
+      await poll(`the ${what} to be rekeyed`, 10_000, async () => (await names(moon, what)) !== before)
+      await crosses()
+    }
+  }
+  const { text } = await moon.shell.run('ip -s link show xfrm-1')
+  if (!/RX:[^\n]*\n\s+[1-9]/.test(text)) throw new Error(`nothing has come by the interface: ${text}`)
+  await ended(stage)
+  const rest = await moon.shell.run('ip link show xfrm-1')
+  if (rest.code === 0) throw new Error('the interface is still there')
+}
+
 /** A policy that drops all that is forwarded is there; the tunnel's own goes before it. */
 async function proveForwarded(stage: Stage): Promise<void> {
   const { ground, initiator } = stage
@@ -117,4 +166,7 @@ async function ended(stage: Stage): Promise<void> {
   const down = await stage.initiator.down()
   if (down.code !== 0) throw new Error(`down on ${stage.initiator.name}: ${down.text.trim().slice(-300)}`)
   await quiet(stage)
+  const seen = readCapture(await stage.capture.stop())
+  if (stage.scenario.expect.kind === 'marking' && stage.scenario.expect.proof !== 'interface') return
+  if (seen.plain.length > 0) throw new Error(`unprotected on the wire: ${seen.plain[0]}`)
 }

@@ -10,6 +10,7 @@ import { cacheFolder, locked } from './cache.ts'
 /**
  * `strongswan-new` is the strongSwan of Debian's unstable release, for what the stable one lacks; `-old` that of Debian 12.
  * `debian-12` and `-13` start by systemd, and have the packages of charon-systemd at hand.
+ * No host stands on `kernel-build`: it has a compiler and the sources of a kernel.
  */
 export type RootName =
   | 'strongswan'
@@ -21,6 +22,7 @@ export type RootName =
   | 'debian-12'
   | 'debian-13'
   | 'vici-clients'
+  | 'kernel-build'
 
 /** What a root consists of. */
 interface Recipe {
@@ -150,6 +152,21 @@ const recipes: Readonly<Record<RootName, Recipe>> = {
   'debian-13': { suite: 'trixie', ...machine },
   // The packages of libreswan and strongSwan conflict, hence a second root.
   libreswan: { suite: 'trixie', packages: ['libreswan', 'bind9-host', 'libnss3-tools', 'iproute2', 'iputils-ping'] },
+  'kernel-build': {
+    suite: 'sid',
+    packages: [
+      'linux-source',
+      'gcc',
+      'libc6-dev',
+      'make',
+      'flex',
+      'bison',
+      'bc',
+      'xz-utils',
+      'perl',
+      'python3-minimal',
+    ],
+  },
 }
 
 const marker = '.complete'

@@ -104,6 +104,8 @@ export interface Scenario {
   readonly reference?: 'strongswan-new' | 'strongswan-old' | 'vici-clients'
   /** A root with further programs, below /mnt. */
   readonly also?: 'frr' | Debian
+  /** What not every kernel has. */
+  readonly needs?: 'xfrm-interfaces'
   /** Milliseconds that it may take, while others run beside it. */
   readonly limitMs: number
   /** Before anything else the responder gets an IKE_SA_INIT that nobody follows up, so that it asks for cookies. */

@@ -1,4 +1,5 @@
 /** Marks, interface ids and labels, with strongSwan: what moon chooses, sun does not notice (lab/marking.ts). */
+import { interfaceScript } from '../lab/marking.ts'
 import type { Scenario } from '../lab/scenario.ts'
 import { scenario } from './base.ts'
 
@@ -30,6 +31,16 @@ export const marking: readonly Scenario[] = [
       initiator,
       ours: { childSettings: unique },
       expect: { kind: 'marking', proof: 'marks' },
+    }),
+    scenario(`marking/interface-of-the-connection-${initiator}-initiates`, {
+      initiator,
+      clients: true,
+      needs: 'xfrm-interfaces',
+      ours: {
+        settings: ['if_id_in = %unique', 'if_id_out = %unique'],
+        childSettings: [`updown = ${interfaceScript}`],
+      },
+      expect: { kind: 'marking', proof: 'interface' },
     }),
     scenario(`marking/fwd-out-${initiator}-initiates`, {
       initiator,
