@@ -13,7 +13,7 @@ export type Support =
   | 'own'
   /** Accepted, without effect: it means something for IKEv1 only. */
   | 'IKEv1'
-  /** Refused where the round is to use EAP, which there is none of; of no meaning elsewhere. */
+  /** Of a meaning for EAP methods with TLS only, which there are none of. */
   | 'EAP'
   /** Only the value that asks for nothing is accepted. */
   | 'refused'

@@ -265,7 +265,9 @@ test('EAP methods', () => {
   assert.deepEqual(eap('eap'), ['eap', undefined])
   assert.deepEqual(eap('EAP-mschapv2'), ['eap', 'mschapv2'])
   assert.deepEqual(eap('eap-26'), ['eap', '26'])
-  assert.deepEqual(eap('eap-254-10415'), ['eap', '254-10415'])
+  for (const method of ['tls', 'radius', 'peap', '13', '254-10415']) {
+    assert.match(errmsg(tree(`remote { auth = eap-${method} }`)), /invalid value for: auth/)
+  }
 })
 
 test('what is odd but accepted is noted', () => {

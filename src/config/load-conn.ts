@@ -2,6 +2,8 @@
  * From the tree of one connection, as `load-conn` carries it and as swanctl.conf becomes, to a `Connection`: charon's
  * strictness, defaults and error texts.
  */
+
+import { isMethod } from '../eap/methods.ts'
 import { parseCertificate } from '../pki/certificate.ts'
 import { formatIdentity, ID, type Identity, identityFromName } from '../pki/identity.ts'
 import { keyIdentifiers, publicKeyFromInfo } from '../pki/keys.ts'
@@ -51,7 +53,6 @@ export function loadConnection(
     if (side !== undefined) {
       const round = newRoundDraft()
       readRound(inner, round, files)
-      requireEap(round)
       notes.push(...(round.auth?.notes ?? []))
       rounds[side].push(round)
     } else if (lower === 'children') {
@@ -67,6 +68,8 @@ export function loadConnection(
       }
     } else throw new ConfigError(`invalid section: ${section}`)
   })
+  requireKnownEap('local', rounds.local)
+  requireKnownEap('remote', rounds.remote)
   const { local, remote, version, proposals, ppkId, ifIdIn, ifIdOut } = draft
   const connection: Connection = {
     name,
@@ -224,12 +227,21 @@ function childConfig(name: string, draft: ChildDraft): ChildConfig {
   }
 }
 
-/** @throws ConfigError for what says how EAP is to go, in a round of EAP: in other rounds it means nothing, as in charon */
-function requireEap({ auth, eapId, aaaId }: RoundDraft): void {
-  if (auth?.class !== 'eap' || (eapId === undefined && aaaId === undefined)) return
-  const key = eapId === undefined ? 'aaa_id' : 'eap_id'
-  const reason = new ConfigError('EAP is not supported: use auth = pubkey or psk on both sides')
-  throw new ConfigError(`invalid value for: ${key}, config discarded`, undefined, reason)
+/** @throws ConfigError for EAP that is not available: other methods, as server's proof, as one of several rounds */
+function requireKnownEap(side: 'local' | 'remote', rounds: readonly RoundDraft[]): void {
+  for (const { auth, groups } of rounds) {
+    if (auth?.class !== 'eap') continue
+    const reason =
+      auth.eapMethod !== undefined && !isMethod(auth.eapMethod)
+        ? `there is no EAP method ${auth.eapMethod}: use eap-mschapv2, eap-md5 or eap-gtc`
+        : rounds.length > 1
+          ? 'EAP as one of several rounds is not supported'
+          : groups.length > 0 && side === 'remote'
+            ? 'nothing here can prove the groups of an EAP user'
+            : undefined
+    if (reason !== undefined)
+      throw new ConfigError('invalid value for: auth, config discarded', undefined, new ConfigError(reason))
+  }
 }
 
 /** @throws ConfigError when a child without any Child SA asks for marks that are unique to them */

@@ -31,7 +31,7 @@ export const roundKeys: KeyTable<RoundDraft> = {
   round: field('round', parseUint32, { syntax: 'number', default: '0' }),
   auth: field('auth', parseAuth, { syntax: 'authentication', default: 'pubkey or psk, as the peer does' }),
   id: field('id', parseIdentityPattern, { syntax: 'identity', default: '%any' }),
-  eap_id: field('eapId', parseIdentity, { syntax: 'identity', default: 'id', support: 'EAP' }),
+  eap_id: field('eapId', parseIdentity, { syntax: 'identity', default: 'id' }),
   aaa_id: field('aaaId', parseIdentity, { syntax: 'identity', default: 'remote id', support: 'EAP' }),
   xauth_id: ignored(parseIdentity, { syntax: 'identity', default: 'id' }),
   ca_id: field('caId', parseIdentity, { syntax: 'identity', default: '' }),

@@ -16,9 +16,9 @@ const file = ['file', 'secret']
 
 /** In swanctl's order: the first whose prefix fits is it. */
 export const secretKinds: readonly SecretKind[] = [
-  { prefix: 'eap', use: 'shared', keys: shared, listed: 'no EAP here' },
+  { prefix: 'eap', use: 'shared', keys: shared },
   { prefix: 'xauth', use: 'shared', keys: shared, listed: 'no XAuth with IKEv2' },
-  { prefix: 'ntlm', use: 'shared', keys: shared, listed: 'no EAP here' },
+  { prefix: 'ntlm', use: 'shared', keys: shared },
   { prefix: 'ike', use: 'shared', keys: shared },
   { prefix: 'ppk', use: 'shared', keys: shared },
   { prefix: 'private', use: 'passphrase', keys: file },

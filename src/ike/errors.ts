@@ -1,4 +1,5 @@
 /** An error says whose it is. One function (refuse.ts) turns any of them into a response. */
+import type { Payload } from '../wire/payloads/index.ts'
 
 /** They ask for what we do not grant. `notify` is what the peer is told. */
 export class Refusal extends Error {
@@ -6,6 +7,8 @@ export class Refusal extends Error {
   readonly data: Uint8Array
   /** The Child SA that the notify is about, where it names one. */
   readonly child: { readonly protocol: number; readonly spi: Uint8Array } | undefined
+  /** What the peer is told in place of the notify. */
+  readonly instead: readonly Payload[] | undefined
   /** Whether the IKE SA ends with it (e.g. AUTHENTICATION_FAILED) or only the exchange. */
   readonly endsSa: boolean
 
@@ -16,6 +19,7 @@ export class Refusal extends Error {
     this.data = options.data ?? new Uint8Array()
     const { protocol, spi } = options
     this.child = protocol !== undefined && spi !== undefined ? { protocol, spi } : undefined
+    this.instead = options.instead
     this.endsSa = options.endsSa ?? false
   }
 }
@@ -24,6 +28,7 @@ export interface RefusalOptions {
   readonly data?: Uint8Array
   readonly protocol?: number
   readonly spi?: Uint8Array
+  readonly instead?: readonly Payload[]
   readonly endsSa?: boolean
 }
 

@@ -76,6 +76,8 @@ export class IkeSa {
   interfaceIds: InterfaceIds = {}
   localId: Identity | undefined
   remoteId: Identity | undefined
+  /** Who the peer is by EAP, as responder. */
+  remoteEapId: Identity | undefined
   selected: Selected | undefined
   suite: IkeSuite | undefined
   keys: IkeKeys | undefined

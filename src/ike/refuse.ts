@@ -23,7 +23,8 @@ export function refusalFor(error: Error, exchange: number): RefusedRequest {
     exchange === EXCHANGE.IKE_SA_INIT || exchange === EXCHANGE.IKE_INTERMEDIATE || exchange === EXCHANGE.IKE_AUTH
   if (error instanceof Refusal) {
     return {
-      payloads: error.notify === 0 ? undefined : [{ ...notify(error.notify, error.data), ...error.child }],
+      payloads:
+        error.instead ?? (error.notify === 0 ? undefined : [{ ...notify(error.notify, error.data), ...error.child }]),
       endsSa: error.endsSa || exchange === EXCHANGE.IKE_SA_INIT || isFatal(error.notify, beginning),
       message: error.message,
     }

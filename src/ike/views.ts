@@ -32,6 +32,7 @@ export function ikeSaView(
     remote: sa.remote,
     ...(localId && { localId }),
     ...(remoteId && { remoteId }),
+    ...(sa.remoteEapId && { remoteEapId: sa.remoteEapId }),
     initiator: sa.role === 'initiator',
     spiI: sa.spiI,
     spiR: sa.spiR,

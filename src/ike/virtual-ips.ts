@@ -134,7 +134,9 @@ export interface GivenAddresses {
 
 /** Leases the addresses that the peer asks for. What it got stays its own until the IKE SA and its successors end. */
 export function giveAddresses(sa: IkeSa, CP: CPPayload | undefined): GivenAddresses {
-  const { core, connection, remoteId, virtualIps } = sa
+  const { core, connection, virtualIps } = sa
+  // Who has proven a password may have any identity besides.
+  const remoteId = sa.remoteEapId ?? sa.remoteId
   assert(connection && remoteId, 'the peer is authenticated')
   virtualIps.required = connection.pools.length > 0
   if (CP?.cfgType !== CFG_TYPE.REQUEST) return { reply: [] }

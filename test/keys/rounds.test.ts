@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { createPublicKey } from 'node:crypto'
 import { formatIdentity } from '../../src/pki/identity.ts'
-import { logged, onlySa, saidToPeer, sameSingleChild } from '../simulation/expect.ts'
+import { logged, notLogged, onlySa, saidToPeer, sameSingleChild } from '../simulation/expect.ts'
 import { testKey } from '../simulation/test-keys.ts'
 import type { World } from '../simulation/world.ts'
-import { type Conf, certificate, certificates, hosts, initiate, key, refused, up } from './hosts.ts'
+import { type Conf, type Confs, certificate, certificates, hosts, initiate, key, refused, up } from './hosts.ts'
 
 /** Right refuses left, and says why in its log. */
 async function refusedBy(right: Conf, why: string): Promise<World> {
@@ -55,12 +55,36 @@ key('connections.<conn>.local.xauth_id', 'taken for IKEv1 configurations', async
   await up({ left: { local: 'xauth_id = carol' } })
 })
 
-for (const name of ['eap_id', 'aaa_id']) {
-  key(`connections.<conn>.local.${name}`, 'says nothing without EAP, and is refused with it', async () => {
-    await up({ left: { local: `${name} = carol` } })
-    await refused({ left: { local: `auth = eap-md5\n${name} = carol` } }, new RegExp(`invalid value for: ${name}`))
-  })
+/** Left has a password, and right a certificate and the same password. */
+const eap = (local: string, remote: string, secrets = 'eap { id = carol\n secret = Ar3etTnp }'): Confs => {
+  const confs = certificates({ left: { local, secrets }, right: { remote, secrets } })
+  return { ...confs, both: { secrets } }
 }
+
+key('connections.<conn>.local.auth', 'EAP with a method, or with any', async () => {
+  for (const method of ['eap-mschapv2', 'eap-md5', 'eap-gtc', 'eap']) {
+    const world = await up(eap(`auth = ${method}\n eap_id = carol`, 'auth = eap-dynamic\n eap_id = %any'))
+    logged(world.right, "authentication of 'left.lab' with EAP successful")
+  }
+  await refused({ left: { local: 'auth = eap-tls' } }, /invalid value for: auth/)
+  await refused({ left: { local: 'auth = eap }\n local-2 { auth = psk' } }, /invalid value for: auth/)
+})
+
+key('connections.<conn>.local.eap_id', 'whose password it is; says nothing without EAP', async () => {
+  await up({ left: { local: 'eap_id = carol' } })
+  const world = await up(eap('auth = eap\n eap_id = carol', 'auth = eap-mschapv2\n eap_id = %any'))
+  logged(world.right, "received EAP identity 'carol'")
+})
+
+key('connections.<conn>.remote.eap_id', '%any asks for it, another one is taken for granted', async () => {
+  const world = await up(eap('auth = eap\n eap_id = carol', 'auth = eap-md5\n eap_id = carol'))
+  notLogged(world.right, 'EAP_IDENTITY')
+})
+
+key('connections.<conn>.local.aaa_id', 'no method here has a server behind the server', async () => {
+  await up({ left: { local: 'aaa_id = carol' } })
+  await up(eap('auth = eap\n eap_id = carol\n aaa_id = radius.lab', 'auth = eap-md5\n eap_id = %any'))
+})
 
 key('connections.<conn>.remote.ca_id', 'a CA of the trust chain must have this identity', async () => {
   await up(certificates({ right: { remote: 'ca_id = "CN=Lab CA"' } }))

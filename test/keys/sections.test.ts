@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { memoryFiles } from '../../src/config/files.ts'
 import { readSwanctl } from '../../src/config/swanctl.ts'
 import { formatTree } from '../../src/config/tree.ts'
+import { passwordHash } from '../../src/eap/mschapv2-keys.ts'
 import { parseCertificate } from '../../src/pki/certificate.ts'
 import { issueCrl, issueOcspResponse } from '../../src/pki/revocation/issue.ts'
 import { logged, notLogged, onlySa, saidToPeer, sameSingleChild } from '../simulation/expect.ts'
@@ -63,6 +64,18 @@ for (const folder of ['private', 'rsa', 'ecdsa', 'pkcs8']) {
     assert.match(read(`${folder} { file = k.pem\n secret = shut }`, files).problems.join(), /k\.pem/)
   })
 }
+
+key('secrets.ntlm<suffix>.secret', 'the hash of a password does as well', async () => {
+  const hash = Buffer.from(passwordHash({ bytes: Buffer.from('Ar3etTnp'), hashed: false })).toString('hex')
+  const secrets = (side: string) => ({ secrets: `${side}` })
+  const world = await up(
+    certificates({
+      left: { local: 'auth = eap\n eap_id = carol', ...secrets('eap { id = carol\n secret = Ar3etTnp }') },
+      right: { remote: 'auth = eap-mschapv2\n eap_id = %any', ...secrets(`ntlm { id = carol\n secret = 0x${hash} }`) },
+    }),
+  )
+  logged(world.right, "authentication of 'left.lab' with EAP successful")
+})
 
 for (const kind of ['eap', 'xauth', 'ntlm']) {
   const text = () => read(`${kind}-a { id = carol\n secret = x }`).requests.map(({ message }) => formatTree(message))

@@ -12,7 +12,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   pki: ['wire', 'crypto'],
   eap: ['wire', 'crypto'],
   kernel: ['crypto'],
-  config: ['wire', 'crypto', 'pki', 'kernel', 'ike boundary'],
+  config: ['wire', 'crypto', 'pki', 'eap', 'kernel', 'ike boundary'],
   ike: ['wire', 'crypto', 'pki', 'eap', 'config', 'kernel'],
   'kernel/simulated': ['wire', 'crypto', 'kernel'],
   'kernel/netlink': ['wire', 'net'],

@@ -37,7 +37,7 @@ const words: Readonly<Record<Support, string>> = {
   own: 'yes; charon has no such key',
   refused: 'refused',
   IKEv1: 'no effect with IKEv2, as in charon',
-  EAP: 'refused with `auth = eap…`: no EAP here; no effect without, as in charon',
+  EAP: 'no effect without EAP methods that carry TLS, as in charon, and those are refused',
 }
 
 function table(title: string, rows: Readonly<Record<string, TableRow>>, intro?: string): Section {

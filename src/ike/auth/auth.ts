@@ -80,12 +80,9 @@ export function* verify(sa: IkeSa, round: AuthRound | undefined, peer: Shown): S
   const byPsk = auth.method === AUTH_METHOD.SHARED_KEY_MESSAGE_INTEGRITY_CODE
   const allowed = round?.class ?? 'any'
   if (allowed !== 'any' && allowed !== (byPsk ? 'psk' : 'pubkey')) {
-    const [wants, did] =
-      allowed === 'psk'
-        ? ['a pre-shared key', 'a signature']
-        : [allowed === 'eap' ? 'EAP' : 'a signature', 'a pre-shared key']
+    const wants = { psk: 'a pre-shared key', pubkey: 'a signature', eap: 'EAP' }[allowed]
     throw authenticationFailed(
-      `selected peer config '${sa.connection?.name}' unacceptable: non-matching authentication done (it wants ${wants}, ${formatIdentity(id)} used ${byPsk ? 'a pre-shared key' : did})`,
+      `selected peer config '${sa.connection?.name}' unacceptable: non-matching authentication done (it wants ${wants}, ${formatIdentity(id)} used ${byPsk ? 'a pre-shared key' : 'a signature'})`,
     )
   }
   if (byPsk) verifyPsk(sa, id, auth.data, octets)
@@ -105,7 +102,8 @@ export function identityOfPayload(payload: Identification): Identity {
   return identityFromWire(payload.idType, payload.data)
 }
 
-function checkIdentity(sa: IkeSa, round: AuthRound | undefined, id: Identity): void {
+/** @throws Refusal AUTHENTICATION_FAILED when the round wants somebody else */
+export function checkIdentity(sa: IkeSa, round: AuthRound | undefined, id: Identity): void {
   const pattern = round?.id
   if (pattern === undefined || matchIdentity(id, pattern, sa.core.settings.rdnMatching) > 0) return
   throw authenticationFailed(
@@ -122,7 +120,7 @@ function preferredClass(sa: IkeSa): 'pubkey' | 'psk' {
  * RFC 7296 §2.15: RealMessage | NonceData of the other side | prf(SK_p, RestOfIDPayload) [| IntAuth, RFC 9242].
  * @param reserved of the ID payload: the octets are covered as they were sent, and ours are zero
  */
-function octetsOf(
+export function octetsOf(
   sa: IkeSa,
   who: 'initiator' | 'responder',
   id: Identity,

@@ -2,7 +2,7 @@
  * Authentication as responder: which of the connections it is that the peer's identities and proofs fit, round by round,
  * and what we show of ourselves in return.
  */
-import type { Connection } from '../../config/connection.ts'
+import type { AuthRound, Connection } from '../../config/connection.ts'
 import { formatIdentity, hasWildcards, type Identity } from '../../pki/identity.ts'
 import { NOTIFY, TRANSFORM_TYPE } from '../../wire/numbers.ts'
 import type { NPayload, Payload } from '../../wire/payloads/index.ts'
@@ -54,7 +54,7 @@ export function possibleConnections(sa: IkeSa, peerId: Identity, idr: Identity |
  * the peer authenticated in a way that the first does not want. Comes back with the first round of our own.
  * @throws Refusal AUTHENTICATION_FAILED
  */
-export function* authenticate(
+function* authenticate(
   sa: IkeSa,
   choice: Choice,
   idr: Identity | undefined,
@@ -71,11 +71,7 @@ export function* authenticate(
   for (;;) {
     const { connection } = sa
     const ours = connection?.local[0]
-    // What the initiator asks for as IDr is only a wish; we are who the connection says (RFC 7296 §2.15).
-    sa.localId =
-      ours?.id === undefined && idr !== undefined && !hasWildcards(idr) && ours?.certificates.length === 0
-        ? idr
-        : ourIdentity(sa, ours)
+    sa.localId = ourIdentityFor(sa, ours, idr)
     try {
       if (connection !== undefined && hasSeveralRounds(connection) && !severalPossible(sa)) {
         throw authenticationFailed(
@@ -97,13 +93,60 @@ export function* authenticate(
   return [identity, ...proof.certificates, proof.auth, ...ppkAnswer(sa), ...anotherFollows(sa, 0)]
 }
 
+/** What the initiator asks for as IDr is only a wish; we are who the connection says (RFC 7296 §2.15). */
+function ourIdentityFor(sa: IkeSa, ours: AuthRound | undefined, idr: Identity | undefined): Identity {
+  const free = ours?.id === undefined && ours?.certificates.length === 0
+  return free && idr !== undefined && !hasWildcards(idr) ? idr : ourIdentity(sa, ours)
+}
+
+/**
+ * The authentication of both sides by AUTH payloads, all rounds of it.
+ * @throws Refusal AUTHENTICATION_FAILED
+ */
+export function* byProof(
+  sa: IkeSa,
+  choice: Choice,
+  idr: Identity | undefined,
+  peer: Shown,
+  another: boolean,
+  received: Received,
+  notifies: readonly NPayload[],
+): Script<{ readonly path: Received['path']; readonly payloads: readonly Payload[] }> {
+  const certificates = yield* lookUpCertificates(sa, peer.certificates, peer.auth)
+  const proof = yield* authenticate(sa, choice, idr, { ...peer, certificates }, another, notifies)
+  return yield* furtherRounds(sa, choice, received, proof)
+}
+
+/**
+ * Selects a connection whose peers authenticate by EAP, and comes back with our own proof (RFC 7296 §2.16).
+ * @throws Refusal AUTHENTICATION_FAILED
+ */
+export function* selectForEap(
+  sa: IkeSa,
+  choice: Choice,
+  idr: Identity | undefined,
+  peerId: Identity,
+): Script<readonly Payload[]> {
+  const { core } = sa
+  const connection = choice.others.find(({ remote }) => remote[0]?.class === 'eap')
+  if (connection === undefined)
+    throw failed(sa, 'peer requested EAP, config unacceptable: no remote round has auth = eap')
+  sa.connection = connection
+  core.log('CFG', 1, `selected peer config '${connection.name}'`, sa)
+  const [ours] = connection.local
+  sa.localId = ourIdentityFor(sa, ours, idr)
+  const { localId } = sa
+  const proof = yield* orFail(sa, () => prove(sa, ours, peerId))
+  return [{ type: 'IDr', ...identification(localId) }, ...proof.certificates, proof.auth]
+}
+
 /** Both have said that they can do several rounds. */
 function severalPossible({ core, peer }: IkeSa): boolean {
   return core.settings.multipleAuthentication && peer.multipleAuth
 }
 
 /** As responder: the rounds after the first. Comes back with what is left to say of ourselves in the last answer. */
-export function* furtherRounds(
+function* furtherRounds(
   sa: IkeSa,
   choice: Choice,
   first: Received,

@@ -20,6 +20,7 @@ import type { NPayload, Payload } from '../../wire/payloads/index.ts'
 import { formatGateway, type Gateway } from '../../wire/redirect.ts'
 import { shape } from '../../wire/shape.ts'
 import { identification, identityOfPayload, ourIdentity, prove } from '../auth/auth.ts'
+import { acceptEap, authenticateByEap, requireNoPpk, usesEap } from '../auth/eap.ts'
 import { announceLookup, lookUpCertificates } from '../auth/hash-and-url.ts'
 import { ocspRequest } from '../auth/ocsp.ts'
 import { provePpk } from '../auth/ppk.ts'
@@ -32,7 +33,7 @@ import {
   soughtIdentity,
   verifyRound,
 } from '../auth/rounds.ts'
-import { authenticate, failed, furtherRounds, possibleConnections } from '../auth/selection.ts'
+import { byProof, possibleConnections, selectForEap } from '../auth/selection.ts'
 import { certificateRequest, readCertificateRequests } from '../auth/signature.ts'
 import { announceUp, conclude, draft, grant, reserve } from '../child-negotiation.ts'
 import { askForPairs, askForRest } from '../child-parts.ts'
@@ -69,6 +70,7 @@ const responseShape = shape({
   IDr: 'optional',
   CERT: 'many',
   AUTH: 'optional',
+  EAP: 'optional',
   CP: 'optional',
   SA: 'optional',
   TSi: 'optional',
@@ -92,19 +94,19 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
   using spi = plan && (yield* reserve(sa, plan.config))
   const certreq = connection.sendCertreq ? certificateRequest(sa, connection.remote) : undefined
   const ocsp = certreq && ocspRequest([connection])
-  using ppk = yield* provePpk(sa, () => prove(sa, local[0], wanted))
-  const { proof } = ppk
+  const byEap = usesEap(local[0])
+  if (byEap) requireNoPpk(sa)
+  using ppk = byEap ? undefined : yield* provePpk(sa, () => prove(sa, local[0], wanted))
   const first = isFirstContact(sa) ? [notify(NOTIFY.INITIAL_CONTACT)] : []
   const offered = plan && spi && draft(sa, plan, spi, true)
   const mobike = yield* announceMobike(sa)
   let response = yield* request(EXCHANGE.IKE_AUTH, [
     { type: 'IDi', ...identification(sa.localId) },
-    ...proof.certificates,
+    ...(ppk?.proof.certificates ?? []),
     ...first,
     ...(certreq ? [certreq, ...(ocsp ? [ocsp] : []), ...announceLookup(sa)] : []),
     ...(wanted ? [{ type: 'IDr' as const, ...identification(wanted) }] : []),
-    proof.auth,
-    ...ppk.notifies,
+    ...(ppk ? [ppk.proof.auth, ...ppk.notifies] : []),
     ...requestAddresses(sa),
     ...(offered ? [...offered.proposal, ...offered.selectors] : []),
     ...mobike,
@@ -114,7 +116,11 @@ export function* initiate(sa: IkeSa, plan: ChildPlan | undefined): Script<Gatewa
     ...anotherFollows(sa, 0),
   ])
   let answer = responseShape(response.payloads)
-  yield* believe(sa, 0, answer, ppk.settle)
+  yield* believe(sa, 0, answer, ppk?.settle)
+  if (byEap) {
+    response = yield* authenticateByEap(sa, answer.EAP?.data)
+    answer = responseShape(response.payloads)
+  }
   // RFC 4739: the answer to everything but the authentication is in the last response.
   for (let round = 1; hasRound(local, round) || hasRound(remote, round); round++) {
     response = yield* request(EXCHANGE.IKE_AUTH, yield* showRound(sa, round))
@@ -213,9 +219,6 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   if (sa.state !== 'CONNECTING') throw new Refusal(NOTIFY.INVALID_SYNTAX, 'IKE_AUTH on an established IKE_SA')
   refuseCritical(received.payloads)
   const { IDi, IDr, CERT, CERTREQ, AUTH, CP, SA, TSi, TSr, N } = requestShape(received.payloads)
-  if (AUTH === undefined) {
-    throw failed(sa, 'the peer wants EAP, which no connection offers: use auth = psk or pubkey on both sides')
-  }
   readCertificateRequests(sa, CERTREQ)
   const peerId = identityOfPayload(IDi)
   const idr = IDr && identityOfPayload(IDr)
@@ -233,10 +236,11 @@ export function* respond(sa: IkeSa, received: Received): Script<readonly Payload
   }
   const another = has(N, NOTIFY.ANOTHER_AUTH_FOLLOWS)
   const choice: Choice = { others: possibleConnections(sa, peerId, idr), rounds: [] }
-  const certificates = yield* lookUpCertificates(sa, CERT, AUTH)
-  const shownFirst = { id: peerId, reserved: IDi.reserved, certificates, auth: AUTH }
-  const proof = yield* authenticate(sa, choice, idr, shownFirst, another, N)
-  const { path, payloads: shown } = yield* furtherRounds(sa, choice, received, proof)
+  const claimed = { id: peerId, reserved: IDi.reserved }
+  const { path, payloads: shown } =
+    AUTH === undefined
+      ? yield* acceptEap(sa, claimed, yield* selectForEap(sa, choice, idr, peerId))
+      : yield* byProof(sa, choice, idr, { ...claimed, certificates: CERT, auth: AUTH }, another, received, N)
   if (SA === undefined && sa.connection?.childless === 'never') {
     const message = 'the peer wants no CHILD_SA in IKE_AUTH, which childless = never does not allow'
     throw new Refusal(NOTIFY.INVALID_SYNTAX, message, { endsSa: true })

@@ -164,6 +164,7 @@ function successor(
   created.keys = ikeKeys(suite, seed, nonces.ni, nonces.nr, spiBytes(spis.spiI), spiBytes(spis.spiR))
   created.localId = old.localId
   created.remoteId = old.remoteId
+  created.remoteEapId = old.remoteEapId
   created.peer = old.peer
   // RFC 8784 §3: not mixed in again; it is in SK_d, which the new keys come from.
   created.ppk = old.ppk
