@@ -24,6 +24,7 @@ import { proveRefusal, proveTunnel } from './proofs.ts'
 import { proveRedirect } from './redirect.ts'
 import { proveRekeys } from './rekeys.ts'
 import { proveRoaming } from './roaming.ts'
+import { proveSameClient } from './same-client.ts'
 import type { Scenario } from './scenario.ts'
 import { onStage, type Stage } from './stage.ts'
 import { everySubcommand } from './subcommands.ts'
@@ -87,6 +88,8 @@ function play(stage: Stage, { expect }: Scenario): Promise<void> {
       return proveSurface(stage)
     case 'same-subcommands':
       return proveSurface(stage, everySubcommand)
+    case 'same-client':
+      return proveSameClient(stage, expect.daemon)
     case 'same-messages':
       return proveMessages(stage)
     case 'same-events':

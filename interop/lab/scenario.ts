@@ -52,6 +52,8 @@ export type Expectation =
   | { readonly kind: 'same-subcommands' }
   /** The messages behind these are the same, too (vici/swanctl.ts). */
   | { readonly kind: 'same-messages' }
+  /** Our command under the name of swanctl does as swanctl does, with this daemon (lab/same-client.ts). */
+  | { readonly kind: 'same-client'; readonly daemon: 'sallyport' | 'strongswan' }
   /** An observer is told the same events (vici/events.ts). */
   | { readonly kind: 'same-events' }
   /** What no library does gets the same answers, or none (vici/odd.ts). */

@@ -6,9 +6,9 @@ import { poll } from './poll.ts'
 import type { Stage } from './stage.ts'
 import { fields, lastLine, type Printed, shape, withoutNewer } from './surface.ts'
 
-type Form = (out: string) => string
+export type Form = (out: string) => string
 
-const same: Form = (out) => out
+export const same: Form = (out) => out
 
 /** In this order; what the form leaves is compared. */
 export const commands: readonly (readonly [words: string, form: Form])[] = [
@@ -142,7 +142,7 @@ function sectionNames(out: string): string {
 }
 
 /** The events in order, and whether each was about something that came up. */
-function events(out: string): readonly string[] {
+export function events(out: string): readonly string[] {
   return out
     .split(/^(?=[\w-]+ event \{)/m)
     .filter((event) => event.includes(' event {'))

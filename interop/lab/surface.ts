@@ -108,7 +108,8 @@ export function lastLine(out: string): string {
   return out.trim().split('\n').at(-1) ?? ''
 }
 
-function difference(command: string, ours: string | undefined, expected: string): string[] {
+/** Nothing, or the first line that differs. */
+export function difference(command: string, ours: string | undefined, expected: string): string[] {
   if (ours === expected) return []
   const a = (ours ?? '').split('\n')
   const b = expected.split('\n')
@@ -118,6 +119,6 @@ function difference(command: string, ours: string | undefined, expected: string)
   return [`swanctl ${command}, line ${n + 1}: ${show(a[n])} where charon has ${show(b[n])}`]
 }
 
-function text(printed: Printed): string {
+export function text(printed: Printed): string {
   return [...printed].map(([command, out]) => `$ swanctl ${command}\n${out}\n`).join('\n')
 }

@@ -16,14 +16,14 @@ const shunts = [
 function subcommands(
   name: string,
   reference?: Scenario['reference'],
-  kind: 'same-subcommands' | 'same-messages' = 'same-subcommands',
+  expect: Scenario['expect'] = { kind: 'same-subcommands' },
 ): Scenario {
   return scenario(name, {
     ...(reference && { reference }),
     connection: { auth: 'ecdsa' },
     ours: { pools: ['p4 { addrs = 10.77.0.0/24\n dns = 10.77.0.53 }'], connections: shunts },
-    limitMs: 240_000,
-    expect: { kind },
+    limitMs: expect.kind === 'same-client' ? 500_000 : 240_000,
+    expect,
   })
 }
 
@@ -51,7 +51,9 @@ export const surface: readonly Scenario[] = [
   subcommands('vici/subcommands'),
   subcommands('vici/subcommands-6.1', 'strongswan-new'),
   subcommands('vici/subcommands-5.9', 'strongswan-old'),
-  subcommands('vici/messages', 'strongswan-new', 'same-messages'),
+  subcommands('vici/messages', 'strongswan-new', { kind: 'same-messages' }),
+  subcommands('vici/client-sallyport', 'strongswan-new', { kind: 'same-client', daemon: 'sallyport' }),
+  subcommands('vici/client-charon', 'strongswan-new', { kind: 'same-client', daemon: 'strongswan' }),
   events('ours'),
   events('peer'),
   scenario('vici/odd-input', {

@@ -54,8 +54,9 @@ export function parseCommandLine(
     helpOption,
     ...commonOptions,
   ]
-  const take = (option: OptionSpec, argument: string | undefined): void => {
-    const chosen = command === undefined ? names.get(option.name) : undefined
+  /** Before the command, an option may be one; of letters that are joined the last one counts. */
+  const take = (option: OptionSpec, argument: string | undefined, before: Command | undefined): void => {
+    const chosen = before === undefined ? names.get(option.name) : undefined
     if (chosen !== undefined) command = chosen
     else if (option.name === 'options') words.unshift(...included(argument ?? ''))
     else options.set(option.name, argument ?? true)
@@ -67,7 +68,7 @@ export function parseCommandLine(
   let files = 0
   const words = [...argv]
   for (let word = words.shift(); word !== undefined; word = words.shift()) {
-    const next = (complaint: string): string => words.shift() ?? refuse(persona, command, complaint)
+    const next = (complaint: string, of = command): string => words.shift() ?? refuse(persona, of, complaint)
     if (word === '--') {
       operands.push(...words.splice(0))
     } else if (word.startsWith('--')) {
@@ -77,19 +78,20 @@ export function parseCommandLine(
       const name = `--${option.name}`
       if (option.argument === undefined) {
         if (at >= 0) refuse(persona, command, `option '${name}' doesn't allow an argument`)
-        take(option, undefined)
+        take(option, undefined, command)
       } else {
-        take(option, at >= 0 ? word.slice(at + 1) : next(`option '${name}' requires an argument`))
+        take(option, at >= 0 ? word.slice(at + 1) : next(`option '${name}' requires an argument`), command)
       }
     } else if (word.startsWith('-') && word.length > 1) {
       const before = command
+      const choice = known()
       for (let at = 1; at < word.length; at++) {
         const letter = word.charAt(at)
-        const option = command === before ? known().find(({ short }) => short === letter) : undefined
+        const option = choice.find(({ short }) => short === letter)
         if (option === undefined) refuse(persona, before, `invalid option -- '${letter}'`)
-        if (option.argument === undefined) take(option, undefined)
+        if (option.argument === undefined) take(option, undefined, before)
         else {
-          take(option, word.slice(at + 1) || next(`option requires an argument -- '${letter}'`))
+          take(option, word.slice(at + 1) || next(`option requires an argument -- '${letter}'`, before), before)
           break
         }
       }

@@ -88,8 +88,9 @@ test('the commands of swanctl: by name, by long and by short option, abbreviated
 test('--raw, --pretty and --json', async () => {
   await using cli = await against(scriptedDaemon(answer))
   assert.match((await cli.call('-l', '-r')).out, /^list-sa event \{ud \{uniqueid=13 .*\}\}\nlist-sas reply \{\}\n$/)
-  const pretty = (await cli.swanctl('-lP', '--uri=unix:///nowhere')).err
-  assert.match(pretty, /invalid option -- 'P'/)
+  // Joined letters are all commands, and the last one counts.
+  assert.equal((await cli.swanctl('-Vl')).out, listed)
+  assert.match((await cli.swanctl('-lZ')).err, /invalid option -- 'Z'/)
   assert.match((await cli.call('-l', '--raw', '--pretty')).out, /^list-sa event \{\n {2}ud \{\n {4}uniqueid = 13\n/)
   assert.match((await cli.call('-l', '-P')).out, /^ {8}local-ts = \[\n {10}10\.77\.0\.1\/32\n {8}\]$/m)
   assert.match((await cli.swanctl('-l', '--json')).err, /swanctl: unrecognized option '--json'/)
@@ -210,6 +211,16 @@ test('usage as getopt has it', async () => {
   }
   assert.equal((await cli.swanctl('foo', '--list-sas', '--', '--raw')).exit, 0)
   assert.equal((await cli.swanctl()).exit, 0)
+})
+
+test('--options: more arguments, from files', async () => {
+  const files = { '/o1': '--child zz', '/o2': '-+ /o1', '/loop': '--options /loop' }
+  await using cli = await against(scriptedDaemon(answer), files)
+  assert.equal((await cli.swanctl('-i', '-+', '/o2')).err, "initiate failed: CHILD_SA config 'zz' not found\n")
+  for (const file of ['/loop', '/nowhere']) {
+    const { exit, err } = await cli.swanctl('-i', '--options', file)
+    assert.deepEqual([exit, err.split('\n').at(-2)], [1, 'error: invalid --options'])
+  }
 })
 
 test('--options: more arguments from a file', () => {

@@ -31,7 +31,7 @@ function lines(name: string, connection: Tree): string[] {
       return item.kind === 'section' && side !== undefined ? roundLines(side, item.items) : []
     }),
     ...(findSection(connection, 'children') ?? []).flatMap((item) =>
-      item.kind === 'section' ? childLines(item.name, item.items) : [],
+      item.kind === 'section' ? childLines(item.name, item.items, seconds('dpd_delay') > 0) : [],
     ),
   ]
 }
@@ -56,7 +56,7 @@ function roundLines(side: string, round: Tree): string[] {
   ]
 }
 
-function childLines(name: string, child: Tree): string[] {
+function childLines(name: string, child: Tree, hasDpd: boolean): string[] {
   const limit = (what: string, unit: string) => {
     const found = field(child, `rekey_${what}`)
     return found === '0' ? [] : [`${found}${unit}`]
@@ -64,7 +64,7 @@ function childLines(name: string, child: Tree): string[] {
   const isShunt = /^(PASS|DROP)$/.test(field(child, 'mode'))
   const limits = [...limit('time', 's'), ...limit('bytes', ' bytes'), ...limit('packets', ' packets')].join(' or ')
   const rekeying = isShunt || limits === '' ? 'no rekeying' : `rekeying every ${limits}`
-  const action = isShunt ? '' : dpd(child)
+  const action = hasDpd ? `, dpd action is ${field(child, 'dpd_action')}` : ''
   return [
     `  ${name}: ${field(child, 'mode')}, ${rekeying}${action}`,
     ...told(child, 'label', (label) => `    label:  ${label}`),
@@ -73,8 +73,4 @@ function childLines(name: string, child: Tree): string[] {
     ...told(child, 'interface', (found) => `    interface: ${found}`),
     ...told(child, 'priority', (found) => `    priority: ${found}`),
   ]
-}
-
-function dpd(child: Tree): string {
-  return `, dpd action is ${field(child, 'dpd_action')}`
 }
