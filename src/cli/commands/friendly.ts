@@ -1,7 +1,7 @@
 /** The commands that swanctl does not have. */
 import { findText, optional, type Tree, value } from '../../config/tree.ts'
 import { type Call, type Command, has, text } from '../command.ts'
-import { saLines } from '../listings/sas.ts'
+import { painter, statusLines } from '../listings/status.ts'
 import { outcome } from '../printer.ts'
 import { UsageError } from '../usage-error.ts'
 import { watch, watching } from './control.ts'
@@ -51,17 +51,19 @@ async function upOrDown(call: Call, command: 'initiate' | 'terminate', message: 
   return outcome(call.print, `${command} reply`, command, response, `${command} completed successfully`)
 }
 
+/** As raw messages it is `list-sas`. */
 async function status(call: Call): Promise<number> {
-  const { print, daemon } = call
+  const { print, daemon, io } = call
   const name = text(call, 'ike') ?? call.operands[0]
   const message = [...optional('ike', name), ...optional('child', text(call, 'child'))]
-  let found = 0
+  const found: Tree[] = []
   const client = await daemon()
   const response = await client.stream('list-sas', 'list-sa', message, (event) => {
-    found++
-    if (!print.listing('list-sa event', event)) for (const line of saLines(event)) print.line(line)
+    if (!print.listing('list-sa event', event)) found.push(event)
   })
   print.listed('list-sas reply', response)
-  if (found === 0 && print.format === 'text') print.line(name === undefined ? 'no IKE SAs' : `no IKE SAs of '${name}'`)
+  if (print.format !== 'text') return 0
+  if (found.length === 0) print.line(name === undefined ? 'no IKE SAs' : `no IKE SAs of '${name}'`)
+  for (const line of statusLines(found, painter(io.terminal === true, io.env))) print.line(line)
   return 0
 }
