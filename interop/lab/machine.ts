@@ -79,6 +79,8 @@ function start(host: Host, root: string, debian: Debian, files: readonly string[
       'pivot_root . mnt; umount -l /mnt; exec env -i container=lab /lib/systemd/systemd systemd.unit=multi-user.target" ) ' +
       `</dev/null >${folder}/run/boot.log 2>&1 & machine=$!`,
     'set +e',
-    'until first=$(cat /proc/$machine/task/$machine/children) && [ "$first" ]; do sleep 0.02; done; echo $first',
+    // Who enters before the root is the machine's own is taken along to it halfway.
+    'until read first rest </proc/$machine/task/$machine/children; [ "$(cat /proc/$first/comm)" = systemd ]',
+    'do sleep 0.02; done 2>/dev/null; echo $first',
   ].join('\n')
 }
