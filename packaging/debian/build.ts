@@ -71,6 +71,7 @@ function fill(): void {
   cpSync(join(root, 'docs'), join(stage, 'usr/share/doc/sallyport/docs'), { recursive: true })
   copyFileSync(join(root, 'README.md'), join(stage, 'usr/share/doc/sallyport/README.md'))
   copyFileSync(join(root, 'LICENSE'), join(stage, 'usr/share/doc/sallyport/copyright'))
+  copyFileSync(join(dirname(node), '../LICENSE'), join(stage, 'usr/share/doc/sallyport/copyright.node'))
   const size = execFileSync('du', ['-sk', join(stage, 'usr')], { encoding: 'utf8' }).split('\t')[0]
   writeFileSync(join(stage, 'DEBIAN/control'), control(size ?? '0'))
   writeFileSync(join(stage, 'DEBIAN/md5sums'), checksums())
