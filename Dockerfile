@@ -30,7 +30,7 @@ COPY native/linux-x64.node native/linux-arm64.node native/
 ENV NODE_ENV=production
 EXPOSE 500/udp 4500/udp
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
-  CMD ["node", "dist/cli/sallyport.js", "version", "--uri", "unix:///run/sallyport/charon.vici"]
+  CMD ["node", "dist/cli/sallyport.js", "version", "--daemon", "--uri", "unix:///run/sallyport/charon.vici"]
 # Root only until here: the daemon keeps two capabilities and can get no others.
 ENTRYPOINT ["setpriv", "--reuid=sallyport", "--regid=sallyport", "--clear-groups", "--no-new-privs", \
   "--bounding-set=-all,+net_admin,+net_bind_service", "--inh-caps=-all,+net_admin,+net_bind_service", \
