@@ -44,6 +44,18 @@ const crl = bytes(
     '7ufn5n5GXFuO28uzqmiTan4s4640+jCMHaBbm8GGW3q1kXfvuXFx8N0H',
 )
 
+const response = bytes(
+  'MIICnwoBAKCCApgwggKUBgkrBgEFBQcwAQEEggKFMIICgTCCAWmhEDAOMQwwCgYDVQQDDANSQ0EYDzIwMjYxMTIxMjAzNjUwWjCC' +
+    'AUIwYjA6MAkGBSsOAwIaBQAEFL1GYbhOYCoTPZF2SucQAZ2Egy3RBBR+G46gF3xkll+yXjicAhv76dKy3gIBBYAAGA8yMDI2MTEy' +
+    'MTIwMzY1MFqgERgPMjAyNjExMjMyMDM2NTBaMHgwOjAJBgUrDgMCGgUABBS9RmG4TmAqEz2RdkrnEAGdhIMt0QQUfhuOoBd8ZJZf' +
+    'sl44nAIb++nSst4CAQOhFhgPMjAyNjExMDEwMDAwMDBaoAMKAQQYDzIwMjYxMTIxMjAzNjUwWqARGA8yMDI2MTEyMzIwMzY1MFow' +
+    'YjA6MAkGBSsOAwIaBQAEFL1GYbhOYCoTPZF2SucQAZ2Egy3RBBR+G46gF3xkll+yXjicAhv76dKy3gIBAoIAGA8yMDI2MTEyMTIw' +
+    'MzY1MFqgERgPMjAyNjExMjMyMDM2NTBaMA0GCSqGSIb3DQEBCwUAA4IBAQBK5x47Nim3iBUTi9OogQ9RaoWgFLknhXEvugeCdRaR' +
+    'pfvMh41UhRGhdpRJhOH5X4hPMeZQVxT1b8X24Zcd7WL9nGr/x/VvmTiCvt8EC7+2t9hDRH7W7bwIWEsZ8/8JWKqlPRDmTdRt1BjJ' +
+    '74XlXvDyktc45Et45EK9N+gzevhyimBJ33B3n7l63yZZVcFlDUpTmgWIbpXvuAHVF50O1eVOYQsHKZDVhYyUiL0xWH0EqBP83pMl' +
+    'zOXaT4gro8cG1jrfCCApKp3elZTRcQGfnq09pEDQwihGZRrW4N7zS//VcEPxOH6A2YcGizJp5GX0Cxm1KXTAAvQEEu7yQ2BpvfWJ',
+)
+
 const now = Date.UTC(2026, 10, 22)
 
 function listed(data: Uint8Array, type: string, flag?: string, isShort = false): string | undefined {
@@ -126,6 +138,18 @@ test('a CRL', () => {
     05: Nov 21 19:42:35 UTC 2026, superseded`,
   )
   assert.match(listed(crl, 'X509_CRL', undefined, true) ?? '', /\n {2}4 revoked certificates$/)
+})
+
+test('an OCSP response', () => {
+  assert.equal(
+    listed(response, 'OCSP_RESPONSE'),
+    `  issuer:   "CN=RCA"
+  update:    this on Nov 21 20:36:50 UTC 2026, ok
+             next on Nov 23 20:36:50 UTC 2026, ok (expires in 44 hours)
+  responses: 05: good
+             03: revoked on Nov 01 00:00:00 UTC 2026, superseded
+             02: unknown`,
+  )
 })
 
 test('short', () => {

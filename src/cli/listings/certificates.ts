@@ -1,4 +1,4 @@
-/** Certificates, CRLs and public keys as `swanctl --list-certs` prints them. */
+/** Certificates, CRLs, OCSP responses and public keys as `swanctl --list-certs` prints them. */
 import type { KeyObject } from 'node:crypto'
 import { findText, type Tree } from '../../config/tree.ts'
 import { type Certificate, isSignedBy, parseCertificate } from '../../pki/certificate.ts'
@@ -7,6 +7,7 @@ import { formatIdentity } from '../../pki/identity.ts'
 import { keyBits, keyTypeOf, loadPublicKey, publicKeyId, publicKeyInfo, sha1 } from '../../pki/keys.ts'
 import { colonHex, formatName } from '../../pki/name.ts'
 import { type Crl, parseCrl } from '../../pki/revocation/crl.ts'
+import { parseOcspResponse, type SingleStatus } from '../../pki/revocation/ocsp-response.ts'
 import { reasonText } from '../../pki/revocation/reasons.ts'
 import { identitiesOf } from '../../pki/store.ts'
 import { beginText, endText, momentText } from './times.ts'
@@ -43,7 +44,7 @@ const x509Kinds: ReadonlyMap<string, CertificateKind> = new Map([
 const kinds: ReadonlyMap<string, CertificateKind> = new Map([
   ['X509_AC', { heading: 'X.509 Attribute Certificates', pem: 'ATTRIBUTE CERTIFICATE' }],
   ['X509_CRL', { heading: 'X.509 CRLs', pem: 'X509 CRL', lines: crlLines }],
-  ['OCSP_RESPONSE', { heading: 'OCSP Responses' }],
+  ['OCSP_RESPONSE', { heading: 'OCSP Responses', lines: responseLines }],
   ['PUBKEY', { heading: 'Raw Public Keys', lines: publicKeyLines }],
 ])
 
@@ -180,6 +181,27 @@ function octets(number: bigint): Uint8Array {
   const hex = number.toString(16)
   return new Uint8Array(Buffer.from(hex.padStart(2 * Math.ceil(hex.length / 2), '0'), 'hex'))
 }
+
+function responseLines(data: Uint8Array, _event: Tree, view: CertificateView): readonly string[] {
+  const { responder, producedAt, statuses } = parseOcspResponse(data)
+  const ends = statuses.flatMap(({ nextUpdate }) => nextUpdate ?? [])
+  const end = ends.length === 0 ? producedAt + DEFAULT_RESPONSE_LIFETIME_MS : Math.min(...ends)
+  const texts = statuses.map(({ id, status }) => `${numberText(id.serial)}: ${statusText(status, view)}`)
+  return [
+    `  issuer:   "${'keyHash' in responder ? colonHex(responder.keyHash) : responder.text}"`,
+    `  update:    this on ${beginText(producedAt, view.now, view.isUtc)}`,
+    `             next on ${endText(end, view.now, view.isUtc)}`,
+    ...(view.isShort ? [] : listed('responses:', texts)),
+  ]
+}
+
+function statusText(status: SingleStatus['status'], { isUtc }: CertificateView): string {
+  if (typeof status === 'string') return status
+  return `revoked on ${momentText(status.time, isUtc)}, ${reasonText(status.reason)}`
+}
+
+/** What charon gives a response that does not say how long it is good. */
+const DEFAULT_RESPONSE_LIFETIME_MS = 30_000
 
 /** The octets of a positive INTEGER, without the zero that makes it positive. */
 function numberText(content: Uint8Array): string {
