@@ -103,6 +103,19 @@ export class HostNetwork {
     this.#routes.delete(routeKey(route))
   }
 
+  /**
+   * Puts back the routes of ours that the kernel has dropped, with an interface or with its last address. What cannot be put
+   * back now is tried at the next change.
+   */
+  async restoreRoutes(): Promise<void> {
+    for (const { route, ifindex } of [...this.#routes.values()]) {
+      const request = changeRoute(route, ifindex, true, this.#options.metrics)
+      await this.#netlink.request(request).catch((error: unknown) => {
+        if (!(error instanceof NetlinkError)) throw error
+      })
+    }
+  }
+
   /** Counts its users. An address that is there already is not ours and stays. */
   async addAddress({ address, interface: name, peer }: Operation<'add-address'>): Promise<undefined> {
     const known = this.#addresses.get(address)

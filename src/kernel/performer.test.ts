@@ -531,6 +531,23 @@ function tests(): void {
     await assert.rejects(kernel.perform({ kind: 'route-lookup', remote: '192.0.2.2' }), { errno: 'EBADF' })
   })
 
+  // The last one: what IPv6 does with an interface that came up goes on for seconds.
+  test('a route that the kernel drops with its interface comes back with it', async () => {
+    await using kernel = open()
+    await kernel.perform({ kind: 'add-route', route: route('10.1.0.1') })
+    ip('link', 'set', 'wan', 'down')
+    assert.equal(ip('route', 'show', 'table', 'all').includes('table 220'), false)
+    const roamed = event(kernel, 'roam')
+    ip('link', 'set', 'wan', 'up')
+    ip('address', 'replace', '2001:db8::1/64', 'dev', 'wan', 'nodad')
+    ip('route', 'add', 'default', 'via', '192.0.2.254')
+    await roamed
+    await kernel.perform({ kind: 'local-addresses' })
+    assert.equal(ip('route', 'show', 'table', '220'), '10.2.0.0/16 via 192.0.2.254 dev wan proto static src 10.1.0.1\n')
+    await kernel.perform({ kind: 'delete-route', route: route('10.1.0.1') })
+    assert.equal(ip('route', 'show', 'table', 'all').includes('table 220'), false)
+  })
+
   /** A kernel that is flushed and closed at the end of a test. */
   function open(log?: (message: string) => void): HostKernel & AsyncDisposable {
     const kernel = openKernel(undefined, log)

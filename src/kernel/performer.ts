@@ -452,6 +452,7 @@ class NetlinkKernel implements HostKernel {
     if (this.#roamTimer !== undefined) return
     this.#roamTimer = setTimeout(() => {
       this.#roamTimer = undefined
+      this.#last = this.#last.then(() => this.#network.restoreRoutes()).catch(() => {})
       this.#emit({ kind: 'roam' })
     }, roamDelayMs)
     this.#roamTimer.unref()
