@@ -127,6 +127,26 @@ export function* routesFor(
   return routes
 }
 
+/**
+ * Routes that keep the packets of a shunt out of our table, where a tunnel to everything would lead them to its gateway:
+ * for whole subnets, where a local address lies inside the local selectors.
+ */
+export function* routesPast(
+  core: Core,
+  agreement: Pick<ChildAgreement, 'localTs' | 'remoteTs'>,
+): Script<KernelRoute[]> {
+  const routes: KernelRoute[] = []
+  for (const pair of pairs(agreement.localTs, agreement.remoteTs)) {
+    if (pair.protocol !== 0 || pair.remote.startPort !== 0 || pair.local.startPort !== 0) continue
+    const destination = enclosingSubnet(pair.remote)
+    const within = enclosingSubnet(pair.local)
+    const found = yield* kernel({ kind: 'route-lookup', remote: destination.address, within })
+    if (found.localWithin === undefined && within.prefix > 0) continue
+    routes.push({ family: pair.remote.family, table: core.settings.routingTable, destination, passes: true })
+  }
+  return routes
+}
+
 /** Whether the kernel takes one for the other: same direction and selectors. */
 export function samePolicy(a: KernelPolicy, b: KernelPolicy): boolean {
   return a.direction === b.direction && isDeepStrictEqual(a.selector, b.selector)

@@ -2,7 +2,7 @@
 import type { ChildConfig, Connection } from '../config/connection.ts'
 import type { KernelPolicy, KernelRoute, PolicyDirection } from '../kernel/operations.ts'
 import type { AddressSelector } from '../wire/payloads/index.ts'
-import { policiesOf, reqidKey, routesFor, unique } from './child-policies.ts'
+import { policiesOf, reqidKey, routesFor, routesPast, unique } from './child-policies.ts'
 import type { Core } from './core.ts'
 import { LocalFailure } from './errors.ts'
 import { shuntMarking } from './marks.ts'
@@ -66,17 +66,13 @@ export class Traps {
         if (operation?.kind === 'install-policy') yield* kernel(operation)
         stay()
       }
-      if (trap.routed && core.settings.installRoutes && config.mode === 'tunnel') {
-        const local = yield* sourceFor(connection, trap.remote)
-        if (local === undefined) return
-        const routes = yield* routesFor(core, local, trap.remote, trap)
+      const routes = core.settings.installRoutes ? yield* this.#routesOf(trap) : []
+      stay()
+      for (const route of routes) {
+        trap.routes.push(route)
+        const operation = core.policies.addRoute(route, trap)
+        if (operation?.kind === 'add-route') yield* kernel(operation)
         stay()
-        for (const route of routes) {
-          trap.routes.push(route)
-          const operation = core.policies.addRoute(route, trap)
-          if (operation?.kind === 'add-route') yield* kernel(operation)
-          stay()
-        }
       }
     } catch (error) {
       if (this.find(connection.name, config.name) === trap) this.uninstall(connection.name, config.name)
@@ -113,6 +109,15 @@ export class Traps {
         remoteTs,
       }
     })
+  }
+
+  /** Into the tunnel of a trap, or past the tunnels for what a shunt lets pass. */
+  *#routesOf(trap: Trap): Script<readonly KernelRoute[]> {
+    const { connection, config } = trap
+    if (config.mode === 'pass') return yield* routesPast(this.#core, trap)
+    if (!trap.routed || config.mode !== 'tunnel') return []
+    const local = yield* sourceFor(connection, trap.remote)
+    return local === undefined ? [] : yield* routesFor(this.#core, local, trap.remote, trap)
   }
 
   *#prepare(connection: Connection, config: ChildConfig): Script<Trap> {

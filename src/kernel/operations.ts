@@ -155,6 +155,8 @@ export interface KernelRoute {
   readonly source?: string
   readonly gateway?: string
   readonly interface?: string
+  /** Packets to the destination are not for this table: the next one has their route (RTN_THROW). */
+  readonly passes?: true
 }
 
 /** Byte and packet counters of a state and when it was last used (epoch milliseconds, missing if never). */

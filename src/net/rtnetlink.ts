@@ -107,7 +107,7 @@ export function changeRoute(
     rtm_protocol: RTPROT_STATIC,
     // Also without a gateway: what is behind a tunnel is not on the link.
     rtm_scope: add ? RT_SCOPE_UNIVERSE : RT_SCOPE_NOWHERE,
-    rtm_type: RTN_UNICAST,
+    rtm_type: route.passes ? RTN_THROW : RTN_UNICAST,
   })
   const attributes: Attribute[] = [{ type: RTA_DST, value: octets(destination.address) }, attribute32(RTA_TABLE, table)]
   if (source !== undefined) attributes.push({ type: RTA_PREFSRC, value: octets(source) })
@@ -281,6 +281,7 @@ export const RTNLGRP_IPV6_ROUTE = 11
 
 export const RT_TABLE_MAIN = 254
 export const RTN_UNICAST = 1
+const RTN_THROW = 9
 export const RT_SCOPE_LINK = 253
 export const RT_SCOPE_HOST = 254
 

@@ -1,6 +1,6 @@
 /** Traps: policies without an SA, for which the kernel asks when the first packet comes. */
 import assert from 'node:assert/strict'
-import { subnet } from './connection.ts'
+import { child, subnet } from './connection.ts'
 import { carries, logged, nothingLeaks, onlyChild, onlySa, own, sameSingleChild } from './expect.ts'
 import { connectionOf, type PairOptions, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
@@ -123,6 +123,24 @@ scenario('shutdown takes traps away', () => {
 scenario('pass and drop policies', () => {
   const world = pair({ left: { child: { mode: 'drop', startAction: { trap: true, start: false } } } })
   assert.equal(carries(world, world.left), 'XfrmOutPolBlock')
+  world.left.command({ kind: 'shutdown' })
+  world.settle()
+  nothingLeaks(world)
+})
+
+/** As with charon: a tunnel to everything has a default route in our table, which is not for what is let pass. */
+scenario('what a shunt lets pass is kept out of our routing table', () => {
+  const shunt = { mode: 'pass', startAction: { trap: true, start: false } } as const
+  const network = { localTs: [subnet('10.1.0.0/16')], remoteTs: [subnet('10.1.0.0/16')] }
+  const elsewhere = { localTs: [subnet('10.7.0.0/16')], remoteTs: [subnet('10.8.0.0/16')] }
+  const children = [child({ ...shunt, name: 'here', ...network }), child({ ...shunt, name: 'not ours', ...elsewhere })]
+  const world = pair({ left: { connection: { children } } })
+  assert.deepEqual(world.left.kernel.routes, [
+    { family: 4, table: 220, destination: { address: '10.1.0.0', prefix: 16 }, passes: true },
+  ])
+  world.left.command({ kind: 'uninstall', child: 'here' })
+  world.settle()
+  assert.deepEqual(world.left.kernel.routes, [])
   world.left.command({ kind: 'shutdown' })
   world.settle()
   nothingLeaks(world)
