@@ -225,7 +225,7 @@ export class Actor {
   }
 
   #tcp(to: string, port: number, from = this.host.place.inside.ipv4, fromPort = 0): Promise<string> {
-    const options = `PeerAddr=>"${to}",PeerPort=>${port},LocalAddr=>"${from}",LocalPort=>${fromPort},Timeout=>2`
+    const options = `PeerAddr=>"${to}",PeerPort=>${port},LocalAddr=>"${from}",LocalPort=>${fromPort},Timeout=>6`
     return this.inside(
       `perl -MIO::Socket::INET -e ${quote(`IO::Socket::INET->new(${options}) and print "open"; print $!`)}`,
     )

@@ -56,4 +56,42 @@ export const children: readonly DropIn[] = [
       await moon.down()
     },
   },
+  {
+    name: 'protoport-dual',
+    ...confs({
+      child: { moon_ts: '10.1.0.0/16[icmp]', sun_ts: '10.2.0.0/16[icmp]' },
+      children: { web: { moon_ts: '10.1.0.0/16[tcp]', sun_ts: '10.2.0.0/16[tcp/7777]' } },
+    }),
+    async play({ moon, sun, same }) {
+      await moon.up('net')
+      await moon.up('web')
+      await moon.pings('10.2.0.10')
+      await moon.reachesTcp('10.2.0.10', 7777)
+      await same('up')
+      await sun.swanctl('--terminate --child web --timeout 6')
+      await moon.children('net INSTALLED TUNNEL 10.1.0.0/16[icmp] === 10.2.0.0/16[icmp]')
+      await same('one is left')
+      await moon.down()
+    },
+  },
+  {
+    name: 'multi-child-overlapping',
+    ...confs({
+      child: { moon_ts: '10.1.0.0/16', sun_ts: '10.2.0.0/16' },
+      children: { near: { moon_ts: '10.1.0.0/24', sun_ts: '10.2.0.0/24', esp_proposals: 'aes256gcm16' } },
+    }),
+    async play({ moon, sun, same }) {
+      await moon.up('net')
+      await moon.pings('10.2.0.10')
+      await moon.up('near')
+      await moon.pings('10.2.0.10', { count: 7 })
+      await moon.shows('--list-sas --child near --raw', /packets-out=7 /)
+      await sun.pings('10.1.0.10')
+      await same('up')
+      await moon.swanctl('--terminate --child near --timeout 6')
+      await moon.pings('10.2.0.10')
+      await same('the wider one is left')
+      await sun.down()
+    },
+  },
 ]

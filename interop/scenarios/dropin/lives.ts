@@ -47,6 +47,40 @@ export const lives: readonly DropIn[] = [
     },
   },
   {
+    name: 'dpd-clear',
+    daemon: impatient,
+    ...watchful({ dpd_action: 'clear' }),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await moon.cut()
+      await moon.ikes()
+      await same('given up')
+      await moon.heal()
+      await moon.up()
+      await sun.ikes('net ESTABLISHED')
+      await moon.pings('10.2.0.10')
+      await same('up again')
+      await moon.down()
+    },
+  },
+  {
+    name: 'dpd-trap',
+    daemon: impatient,
+    ...watchful({ dpd_action: 'trap' }),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await moon.cut()
+      await moon.ikes()
+      await moon.shows('--list-pols --trap', /net\/net, TUNNEL/)
+      await same('given up')
+      await moon.heal()
+      await moon.pingsAtLast('10.2.0.10')
+      await sun.ikes('net ESTABLISHED')
+      await same('up again')
+      await moon.down()
+    },
+  },
+  {
     name: 'dpd-restart',
     daemon: impatient,
     ...watchful({ dpd_action: 'restart' }),
@@ -60,6 +94,39 @@ export const lives: readonly DropIn[] = [
       await moon.pings('10.2.0.10')
       await same('up again')
       await moon.down()
+    },
+  },
+  {
+    name: 'inactivity',
+    ...confs({}, { moon: { child: { inactivity: '6s' } } }),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await sun.pings('10.1.0.10')
+      await moon.children()
+      await sun.children()
+      await sun.ikes('net ESTABLISHED')
+      await same('closed')
+      await moon.up()
+      await sun.ikes('net ESTABLISHED')
+      await same('up again')
+      await moon.down()
+    },
+  },
+  {
+    name: 'terminate-child',
+    ...confs({}),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await moon.swanctl('--terminate --child net --timeout 6')
+      await sun.children()
+      await same('without a child')
+      await moon.up()
+      await same('with one again')
+      await sun.swanctl('--terminate --child-id 2 --timeout 6')
+      await moon.children()
+      await sun.refuses('--terminate --child net', /no matching SAs to terminate found/)
+      await sun.down()
+      await same('down')
     },
   },
   {

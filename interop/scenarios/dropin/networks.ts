@@ -183,4 +183,15 @@ export const networks: readonly DropIn[] = [
       await sun.down()
     },
   },
+  {
+    name: 'host2host-transport-refused-by-one',
+    ...confs({ child: { moon_ts: undefined, sun_ts: undefined } }, { moon: { child: { mode: 'transport' } } }),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await moon.children('net INSTALLED TUNNEL 192.168.0.1/32 === 192.168.0.2/32')
+      await sun.pings('192.168.0.1', { from: '192.168.0.2' })
+      await same('up')
+      await moon.down()
+    },
+  },
 ]

@@ -26,6 +26,20 @@ export const reloads: readonly DropIn[] = [
     },
   },
   {
+    name: 'reload-child-changed-started',
+    ...first({ child: { start_action: 'start' }, children: { far: { start_action: 'start' } } }),
+    async play({ moon, same }) {
+      await moon.children(net, farLine)
+      await moon.load(
+        of({ child: { start_action: 'start', moon_ts: '10.1.0.0/24' }, children: { far: { start_action: 'start' } } }),
+      )
+      await moon.says(/vici closing CHILD_SA 'net' #\d+/)
+      await moon.children('net INSTALLED TUNNEL 10.1.0.0/24 === 10.2.0.0/16', farLine)
+      await same('one is another')
+      await moon.down()
+    },
+  },
+  {
     name: 'reload-child-removed',
     ...first({ child: { start_action: 'start' }, children: { far: { start_action: 'start' } } }),
     async play({ moon, sun, same }) {
@@ -67,6 +81,22 @@ export const reloads: readonly DropIn[] = [
       await moon.children(net)
       await moon.pings('10.2.0.10')
       await same('another one')
+      await moon.down()
+    },
+  },
+  {
+    name: 'reload-wrong-file',
+    ...first({}),
+    async play({ moon, same }) {
+      await moon.up()
+      moon.write(of({ child: { start_action: 'nonsense' }, conns: { fine: { child: far } } }))
+      await moon.refuses('--load-all --noprompt', /loading connection 'net' failed: invalid value for: start_action/)
+      await moon.shows('--list-conns', /fine: IKEv2/)
+      await moon.shows('--list-conns', /net: IKEv2/)
+      await moon.children(net)
+      await same('the one before stays')
+      await moon.down()
+      await moon.up()
       await moon.down()
     },
   },

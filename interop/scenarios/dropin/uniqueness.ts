@@ -3,7 +3,7 @@ import { confs } from '../../lab/dropin/conf.ts'
 import type { DropIn } from '../../lab/dropin/dropin.ts'
 
 /** moon has two connections to sun, each from an address of its own. */
-function _twice(unique: string): ReturnType<typeof confs> {
+function twice(unique: string): ReturnType<typeof confs> {
   return confs(
     { child: { moon_ts: undefined, sun_ts: '10.2.0.0/16' } },
     {
@@ -21,7 +21,36 @@ function _twice(unique: string): ReturnType<typeof confs> {
   )
 }
 
-const _secondAddress = 'ip address add 192.168.0.71/24 dev eth0'
-const _child = (address: string): string => `net INSTALLED TUNNEL 10.2.0.0/16 === ${address}/32`
+const secondAddress = 'ip address add 192.168.0.71/24 dev eth0'
+const child = (address: string): string => `net INSTALLED TUNNEL 10.2.0.0/16 === ${address}/32`
 
-export const uniqueness: readonly DropIn[] = []
+export const uniqueness: readonly DropIn[] = [
+  {
+    name: 'unique-replace',
+    ...twice('replace'),
+    async play({ moon, sun, same }) {
+      await moon.run(secondAddress)
+      await moon.up()
+      await moon.up('second')
+      await sun.children(child('192.168.0.71'))
+      await moon.ikes('second ESTABLISHED')
+      await sun.says(/deleting duplicate IKE_SA for peer 'moon\.lab\.test' due to uniqueness policy/)
+      await moon.pings('10.2.0.10', { from: '192.168.0.71' })
+      await same('the second is left')
+      await moon.down('second')
+    },
+  },
+  {
+    name: 'unique-keep',
+    ...twice('keep'),
+    async play({ moon, sun, same }) {
+      await moon.run(secondAddress)
+      await moon.up()
+      await moon.refuses('--initiate --child second --timeout 10', /establishing CHILD_SA 'second' failed/)
+      await sun.says(/canceling IKE_SA setup due to uniqueness policy/)
+      await sun.children(child('192.168.0.1'))
+      await same('the first is left')
+      await moon.down()
+    },
+  },
+]

@@ -6,7 +6,7 @@ const updown = '/etc/swanctl/updown'
 const calls = 'cat /run/updown.log'
 
 /** Up, what both scripts were told, down, the same. */
-async function _upAndDown({ moon, sun, same }: Play): Promise<void> {
+async function upAndDown({ moon, sun, same }: Play): Promise<void> {
   await moon.up()
   await moon.prints(calls, /PLUTO_VERB=up-/)
   await sun.prints(calls, /PLUTO_VERB=up-/)
@@ -30,5 +30,26 @@ export const updowns: readonly DropIn[] = [
       await sun.down()
       await same('down')
     },
+  },
+  {
+    name: 'updown-both-families',
+    ...confs({ child: { updown, moon_ts: '10.1.0.0/24, fec1::/16', sun_ts: '10.2.0.0/24, fec2::/16' } }),
+    play: upAndDown,
+  },
+  {
+    name: 'updown-host',
+    ...confs({ child: { updown, moon_ts: undefined, sun_ts: undefined, mode: 'transport' } }),
+    play: upAndDown,
+  },
+  {
+    name: 'updown-marks',
+    ...confs(
+      {},
+      {
+        moon: { child: { updown, hostaccess: 'yes', mark_in: '5', mark_out: '0x10/0xff', if_id_in: 7, if_id_out: 8 } },
+        sun: { child: { updown, ipcomp: 'no', reqid: 12 } },
+      },
+    ),
+    play: upAndDown,
   },
 ]

@@ -160,6 +160,18 @@ export const virtualIps: readonly DropIn[] = [
     },
   },
   {
+    name: 'rw-all-traffic',
+    ...roadWarrior('0.0.0.0', { p4 }, '0.0.0.0/0'),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await moon.kernel(/^route default via 192\.168\.0\.2 dev eth0 proto static src 10\.77\.0\.1/)
+      await moon.pings('10.2.0.10', { from: '10.77.0.1' })
+      await sun.pings('10.77.0.1')
+      await same('up')
+      await moon.down()
+    },
+  },
+  {
     name: 'rw-split-by-gateway',
     ...confs(
       { child: { moon_ts: undefined, sun_ts: '0.0.0.0/0' } },
@@ -171,6 +183,37 @@ export const virtualIps: readonly DropIn[] = [
       await moon.pings('10.2.0.10', { from: '192.168.0.1' })
       await same('up')
       await moon.down()
+    },
+  },
+  {
+    name: 'rw-two-identities',
+    // Each has a network of its own: of two routes to one network charon keeps the later, we the earlier until it goes.
+    ...confs(
+      { child: { moon_ts: undefined } },
+      {
+        moon: {
+          conns: {
+            second: {
+              conn: { vips: '0.0.0.0', local: { id: 'carol' } },
+              child: { moon_ts: undefined, sun_ts: '10.2.0.0/24' },
+            },
+          },
+          conn: { vips: '0.0.0.0' },
+        },
+        sun: { conn: { pools: 'p4', moon_addrs: '%any', remote: { id: '%any' } }, beside: { pools: { p4 } } },
+      },
+    ),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await moon.up('second')
+      await moon.pings('10.2.0.10', { from: '10.77.0.1' })
+      await sun.pings('10.77.0.2')
+      await sun.shows('--list-pools --leases', /10\.77\.0\.2\s+online\s+'carol'/)
+      await same('up')
+      await moon.down()
+      await moon.pings('10.2.0.10', { from: '10.77.0.2' })
+      await same('one is left')
+      await moon.down('second')
     },
   },
 ]
