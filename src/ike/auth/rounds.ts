@@ -128,6 +128,9 @@ export function nextConnection(sa: IkeSa, choice: Choice, error: Refusal): boole
     return false
   }
   core.log('IKE', 1, error.message, sa)
+  const told = error.message.startsWith('selected peer config')
+  if (!told)
+    core.log('CFG', 1, `selected peer config '${sa.connection?.name}' unacceptable: constraint checking failed`, sa)
   core.log('CFG', 1, `switching to peer config '${next.name}'`, sa)
   sa.connection = next
   return true

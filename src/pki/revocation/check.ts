@@ -98,7 +98,8 @@ export function* checkRevocation(
   const demanded = options.policy === 'strict' || (options.policy === 'ifuri' && crlUris.length + ocspUris.length > 0)
   if (!demanded) return { kind: 'accepted', log }
   const why = stale ? 'the CRL is stale' : 'neither an OCSP response nor a CRL tells it'
-  const message = `constraint check failed: the status of "${certificate.subjectText}" is unknown, revocation = ${options.policy}: ${why}`
+  const [found, least] = [stale ? 'STALE' : 'FAILED', options.policy === 'strict' ? 'GOOD' : 'SKIPPED']
+  const message = `constraint check failed: RULE_CRL_VALIDATION is ${found}, but requires at least ${least} (the status of "${certificate.subjectText}" is unknown, revocation = ${options.policy}: ${why})`
   return { kind: 'unknown', message, log }
 }
 
