@@ -28,7 +28,7 @@ import { readdressed } from './relocation.ts'
 import { kernel, type Script } from './script.ts'
 import type { Timer } from './timers.ts'
 import type { ChildSaState } from './view.ts'
-import { ikeSaView } from './views.ts'
+import { type ChildUsage, ikeSaView } from './views.ts'
 
 /** What the two sides agreed on. */
 export interface ChildAgreement {
@@ -78,6 +78,8 @@ export class ChildSa {
   heirOf: ChildSa | undefined
   /** No packet is known to have used it since (epoch milliseconds). */
   idleSinceMs = 0
+  /** What the kernel had counted when it was asked last. */
+  usage: ChildUsage | undefined
   /** What the last looks at its states have shown. */
   readonly uses: { in?: Use; out?: Use } = {}
   /** The peer's own rekeying of this SA, which we have answered (collisions.ts). */

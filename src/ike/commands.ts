@@ -1,7 +1,6 @@
 /** What operators and programs ask for: the commands of VICI, without VICI. */
 import type { ChildConfig, Connection } from '../config/connection.ts'
 import { sameChild, sameConnection } from '../config/equality.ts'
-import { KernelError, type SaUsage } from '../kernel/operations.ts'
 import { ChildPlan } from './child-plan.ts'
 import type { ChildSa } from './child-sa.ts'
 import type { Core } from './core.ts'
@@ -13,8 +12,9 @@ import { rekey, rekeyChild } from './lifetimes.ts'
 import type { Answer } from './output.ts'
 import { reauthenticate } from './reauthentication.ts'
 import { redirectClient, selectsForRedirect } from './redirect.ts'
-import { kernel, type Script } from './script.ts'
-import { type ChildUsage, ikeSaView } from './views.ts'
+import type { Script } from './script.ts'
+import { learnUsage } from './usage.ts'
+import { ikeSaView } from './views.ts'
 
 /** Carries out a command; it is answered now or later, exactly once. */
 export function command(core: Core, id: number, command: Command): void {
@@ -284,34 +284,12 @@ function* listSas(
     .reverse()
   const shown = matching.slice(0, most)
   const children = shown.flatMap((sa) => (byChild ? childrenOf(sa, select) : [...sa.children.values()]))
-  const usage = yield* usageOf(children)
+  const usage = yield* learnUsage(children)
   // SAs may have gone while the kernel was asked.
   const alive = shown.filter((sa) => !sa.destroyed)
   const ikeSas = alive.map((sa) => ikeSaView(sa, byChild ? childrenOf(sa, select) : sa.children.values(), usage))
   const last = matching.length > shown.length ? shown.at(-1) : undefined
   return { kind: 'sas', ikeSas, ...(last && { next: last.uniqueId }) }
-}
-
-/** Without an answer, or gone in the meantime, a child is shown without counters. */
-function* usageOf(children: readonly ChildSa[]): Script<Map<ChildSa, ChildUsage>> {
-  const asked = children.flatMap((child) =>
-    (['in', 'out'] as const).flatMap((direction) => {
-      const id = direction === 'in' ? child.inboundId : child.outboundId
-      return id === undefined ? [] : [{ child, direction, id }]
-    }),
-  )
-  const found = new Map(children.map((child): [ChildSa, { in?: SaUsage; out?: SaUsage }] => [child, {}]))
-  if (asked.length === 0) return found
-  try {
-    const answers = yield* kernel({ kind: 'query-sas', ids: asked.map(({ id }) => id) })
-    for (const [i, { child, direction }] of asked.entries()) {
-      const [answer, entry] = [answers[i], found.get(child)]
-      if (answer !== undefined && entry !== undefined) entry[direction] = answer
-    }
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error
-  }
-  return found
 }
 
 /** The IKE SAs among which a selector has to look: those of its id or name, if that is enough, else all. */

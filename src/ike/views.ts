@@ -51,7 +51,7 @@ export function ikeSaView(
     tasksQueued: sa.queuedTasks.flatMap(({ names }) => names),
     tasksActive: sa.dialogue.shownTasks.flatMap(({ names }) => names),
     tasksPassive: sa.dialogue.passiveTasks,
-    children: [...children].map((child) => childSaView(sa, child, usage.get(child))),
+    children: [...children].map((child) => childSaView(sa, child, usage.get(child) ?? child.usage)),
   }
 }
 

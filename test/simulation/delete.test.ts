@@ -1,7 +1,7 @@
 /** Deleting Child and IKE SAs (RFC 7296 §1.4.1), from either side and from both at once. */
 import assert from 'node:assert/strict'
 import type { Event } from '../../src/ike/output.ts'
-import { logged, nothingLeaks, nothingLeft, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
+import { carriesPacket, logged, nothingLeaks, nothingLeft, onlySa, saidToPeer, sameSingleChild } from './expect.ts'
 import type { Host } from './host.ts'
 import { established, pair } from './pair.ts'
 import { scenario } from './scenario.ts'
@@ -68,6 +68,26 @@ for (const side of ['left', 'right'] as const) {
     nothingLeaks(world)
     for (const host of world.hosts) logged(host, 'sending DELETE for ESP CHILD_SA with SPI ')
   })
+
+  for (const what of ['child', 'IKE SA'] as const) {
+    /** Accounts are made of what goes down. */
+    scenario(`${side} deletes the ${what}, and what it has carried is told`, () => {
+      const world = established()
+      carriesPacket(world)
+      terminate(world.host(side), what)
+      world.settle()
+      for (const host of world.hosts) {
+        const [down] = host.events.filter((event) => event.kind === 'child-updown' && !event.up)
+        assert.ok(down?.kind === 'child-updown')
+        const [child] = down.ikeSa.children
+        assert.ok(child && child.packetsIn > 0n && child.packetsOut > 0n && child.bytesIn > 0n && child.bytesOut > 0n)
+        if (what === 'child') {
+          const bytes = `(${child.bytesIn} bytes) ${child.spiOut.toString(16).padStart(8, '0')}_o (${child.bytesOut} bytes)`
+          logged(host, `${child.spiIn.toString(16).padStart(8, '0')}_i ${bytes} and TS`)
+        }
+      }
+    })
+  }
 
   /**
    *    |-- INFORMATIONAL request [ D(IKE) ] ---->|

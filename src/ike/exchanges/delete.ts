@@ -18,6 +18,7 @@ import type { IkeSa } from '../ike-sa.ts'
 import { request, type Script } from '../script.ts'
 import { leaveInTime } from '../take-over.ts'
 import { announceChild } from '../updown.ts'
+import { learnUsage } from '../usage.ts'
 import { moveToSuccessor } from './rekey-child-sa.ts'
 import { takeOver } from './rekey-ike-sa.ts'
 
@@ -40,6 +41,7 @@ export function* closeChild(sa: IkeSa, child: ChildSa, expired = false): Script<
   last.leaving = true
   if (!replaced) last.state = 'DELETING'
   last.deleteSent = true
+  yield* learnUsage([last])
   core.log('IKE', 0, closingLine(last), sa)
   core.log('IKE', 1, `sending DELETE for ${last.protocol} CHILD_SA with SPI ${hex(last.spiIn)}`, sa)
   yield* leaveInTime(last)
@@ -54,6 +56,7 @@ export function* closeIkeSa(sa: IkeSa): Script<void> {
   core.log('IKE', 0, `deleting IKE_SA ${between(sa)}`, sa)
   core.log('IKE', 1, `sending DELETE for IKE_SA ${sa.name}`, sa)
   sa.deleting()
+  yield* learnUsage([...sa.children.values()])
   for (const child of [...sa.children.values()]) yield* leaveInTime(child)
   try {
     yield* request(EXCHANGE.INFORMATIONAL, [ikeDelete()])
@@ -78,6 +81,7 @@ export function* respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): Scri
     // §2.8.2: a rekeying of ours that crossed the peer's is forgotten, the peer's stands.
     if (sa.state === 'REKEYING' && sa.theirRekey !== undefined) takeOver(sa, sa.theirRekey.created)
     sa.deleting()
+    yield* learnUsage([...sa.children.values()])
     for (const child of [...sa.children.values()]) yield* leaveInTime(child)
     core.log('IKE', 0, 'IKE_SA deleted', sa)
     sa.whenAnswered(() => endIkeSa(sa, 'deleted by peer', () => sa.close('deleted by peer')))
@@ -113,6 +117,7 @@ export function* respondToDelete(sa: IkeSa, payloads: readonly DPayload[]): Scri
         yield* moveToSuccessor(sa, child)
         child.owner.retireChild(child) // the IKE SA may have been rekeyed meanwhile
       } else {
+        yield* learnUsage([child])
         core.log('IKE', 0, closingLine(child), sa)
         yield* leaveInTime(child)
         gone(sa, child)
@@ -150,9 +155,10 @@ function gone(sa: IkeSa, child: ChildSa): void {
 const mostUnseen = 64
 
 function closingLine(child: ChildSa): string {
-  const { name, uniqueId, spiIn, spiOut, agreement } = child
+  const { name, uniqueId, spiIn, spiOut, agreement, usage } = child
+  const end = (spi: number, way: 'in' | 'out'): string => `${hex(spi)}_${way[0]} (${usage?.[way]?.bytes ?? 0n} bytes)`
   const ts = `${formatSelectors(agreement.localTs)} === ${formatSelectors(agreement.remoteTs)}`
-  return `closing CHILD_SA ${name}{${uniqueId}} with SPIs ${hex(spiIn)}_i ${hex(spiOut)}_o and TS ${ts}`
+  return `closing CHILD_SA ${name}{${uniqueId}} with SPIs ${end(spiIn, 'in')} ${end(spiOut, 'out')} and TS ${ts}`
 }
 
 /** `net[1] between 192.0.2.1[moon]...192.0.2.2[sun]` */
