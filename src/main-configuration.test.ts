@@ -57,6 +57,28 @@ function tests(): void {
     )
   })
 
+  test('its ports are those of strongswan.conf, or random ones', async () => {
+    const open = () => new Set(readFileSync('/proc/net/udp', 'utf8').match(/(?<=: [0-9A-F]{8}:)[0-9A-F]{4}/g))
+    {
+      await using _ = await start({}, 'port = 5555\n port_nat_t = 5556')
+      assert.deepEqual([...open()].toSorted(), ['15B3', '15B4'])
+    }
+    await using _ = await start({})
+    assert.equal(open().size, 2)
+    assert.ok(!open().has('01F4') && !open().has('1194'))
+  })
+
+  test('start-scripts when it listens, stop-scripts before it ends', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sallyport-'))
+    const script = (name: string) => `${name}-scripts { a = echo ${name} >>${folder}/said }`
+    {
+      await using daemon = await start({}, `${script('start')}\n ${script('stop')}`)
+      await daemon.ask('version')
+    }
+    assert.equal(readFileSync(join(folder, 'said'), 'utf8'), 'start\nstop\n')
+    rmSync(folder, { recursive: true })
+  })
+
   test('levels of groups change while it runs, by reload-settings; a broken file changes nothing', async () => {
     await using daemon = await start({})
     const asked = async () => {
