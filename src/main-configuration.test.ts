@@ -33,12 +33,12 @@ function tests(): void {
   test('it reads /etc/swanctl by itself, and says in one line what it does not read of strongswan.conf', async () => {
     await using daemon = await start(
       { 'swanctl.conf': 'connections { net { version = 2\n remote_addrs = 192.0.2.2 } }' },
-      'nosuch = 1\n plugins { eap-radius { server = x } }',
+      'nosuch = 1\n plugins { led { activity_led = x } }',
     )
     assert.equal(formatTree(await daemon.ask('get-conns')), 'conns=[net]')
     const lines = daemon.log().filter((line) => line.includes('options of strongswan.conf without effect'))
     assert.equal(lines.length, 1)
-    assert.match(lines[0] ?? '', /nosuch \(.*strongswan\.conf:\d+:\d+\), plugins\.eap-radius\.server \(.*: no EAP\)/)
+    assert.match(lines[0] ?? '', /nosuch \(.*strongswan\.conf:\d+:\d+\), plugins\.led\.activity_led \(.*: no LEDs\)/)
   })
 
   test('a swanctl.conf with a mistake: it is there without connections, and says where the mistake is', async () => {
