@@ -11,7 +11,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { runFolder } from '../lab/cache.ts'
-import { type FoundGround, findGround, runInside } from '../lab/guest.ts'
+import { type FoundGround, findGround, groundWithInterfaces, runInside } from '../lab/guest.ts'
 import { rootFolder } from '../lab/root.ts'
 import type { Event, Plan } from './inside.ts'
 import { describe, summary } from './report.ts'
@@ -64,7 +64,15 @@ async function main(source: string, wanted: readonly Listed[]): Promise<number> 
     return 1
   }
   const work = runFolder('upstream')
-  const outcomes = await runAll(ground, root, prepared, work, wanted)
+  const isDemanding = ({ needs }: Listed): boolean => needs !== undefined
+  const special = wanted.some(isDemanding) ? await groundWithInterfaces(ground, root) : undefined
+  // Where there is no other kernel the guest finds out what is missing, and leaves the scenario out.
+  const apart = special === undefined ? [] : wanted.filter(isDemanding)
+  const usual = wanted.filter((one) => !apart.includes(one))
+  const outcomes = new Map([
+    ...(await runAll(ground, root, prepared, join(work, 'usual'), usual)),
+    ...(special === undefined ? [] : await runAll(special, root, prepared, join(work, 'demanding'), apart)),
+  ])
   for (const one of named.filter((each) => !wanted.includes(each)))
     console.log(`left out: ${one.name} (${one.lacks?.what})`)
   const { text, bad } = summary(outcomes, wanted, isLeftOut)
@@ -87,7 +95,7 @@ async function runAll(
     const names = wanted.map(({ name }) => name).filter((name) => !outcomes.has(name))
     if (names.length === 0) return outcomes
     const folder = join(work, `guest-${guest}`)
-    mkdirSync(folder)
+    mkdirSync(folder, { recursive: true })
     let current = names[0] ?? ''
     const needs = Object.fromEntries(
       wanted.flatMap(({ name, needs: need }) => (need === undefined ? [] : [[name, need]])),

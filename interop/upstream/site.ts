@@ -193,7 +193,12 @@ function hostUp({ name, folder }: SiteHost, prepared: string): string {
     ),
     // ifupdown is to know what is up already.
     `printf '%s\\n' lo=lo ${up.map((one) => `${one.name}=${one.name}`).join(' ')} > ${folder}/run/network/ifstate`,
-    `mount -t overlay etc -o lowerdir=${lower.join(':')},upperdir=${folder}/upper,workdir=${folder}/work /etc`,
+    // A kernel that was built for little may have no overlays.
+    `mount -t overlay etc -o lowerdir=${lower.join(':')},upperdir=${folder}/upper,workdir=${folder}/work /etc 2>/dev/null ||
+      { ${lower
+        .toReversed()
+        .map((layer) => `cp -a ${layer}/. ${folder}/upper`)
+        .join(' && ')} && mount --bind ${folder}/upper /etc; }`,
     `for d in null zero full random urandom tty net/tun; do [ -e /dev/$d ] && cp -a /dev/$d ${folder}/dev/$d; done; true`,
     `ln -s /proc/self/fd ${folder}/dev/fd; mkdir -p ${folder}/dev/pts ${folder}/dev/shm`,
     `mount --bind ${folder}/dev /dev`,
