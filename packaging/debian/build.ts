@@ -62,7 +62,9 @@ function fill(): void {
   chmodSync(join(library, 'node'), 0o755)
 
   program('usr/sbin/sallyportd', 'dist/main.js')
-  program('usr/bin/sallyport', 'dist/cli/sallyport.js')
+  program('usr/bin/sallyport', 'dist/cli/sallyport.js', 'swanctl')
+  // What a link to the command by this name runs: Node is told the name that the program goes by.
+  symlinkSync('dist/cli/sallyport.js', join(library, 'swanctl'))
   // Appliances look for the process and the program by this name.
   symlinkSync('sallyportd', join(stage, 'usr/sbin/charon-systemd'))
 
@@ -107,10 +109,13 @@ function checksums(): string {
     .join('')
 }
 
-function program(path: string, script: string): void {
+/** A program that runs a script with our Node; by a link of the name `other`, what is called so. */
+function program(path: string, script: string, other?: string): void {
   const file = join(stage, path)
   mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `#!/bin/sh\nexec /usr/lib/sallyport/node /usr/lib/sallyport/${script} "$@"\n`)
+  const named = other === undefined ? '' : `[ "\${0##*/}" != ${other} ] || script=${other}\n`
+  const call = 'exec /usr/lib/sallyport/node "/usr/lib/sallyport/$script" "$@"'
+  writeFileSync(file, `#!/bin/sh\nscript=${script}\n${named}${call}\n`)
   chmodSync(file, 0o755)
 }
 
