@@ -9,6 +9,7 @@
  * Then everything is made from the beginning (RFC 7296 §4), as in a reauthentication.
  */
 
+import { DecodeError } from '../wire/errors.ts'
 import { NOTIFY } from '../wire/numbers.ts'
 import { ShapeError } from '../wire/shape.ts'
 import { type Ending, endedWith, follow } from './actions.ts'
@@ -71,7 +72,8 @@ export function rekey(sa: IkeSa): void {
     script: rekeyIkeSa,
     done: () => noteOutcome(sa),
     failed: (error, owner) => {
-      if (!(error instanceof Refusal || error instanceof ShapeError) || owner.destroyed || owner.closing) {
+      const unusable = error instanceof Refusal || error instanceof ShapeError || error instanceof DecodeError
+      if (!unusable || owner.destroyed || owner.closing) {
         return again(owner, error, 'IKE_SA', (ms) => owner.after(ms, () => rekey(owner)))
       }
       owner.core.log('IKE', 1, `${error.message}, closing IKE_SA ${owner.name}`, owner)

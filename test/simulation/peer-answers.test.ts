@@ -210,6 +210,11 @@ scenario('an answer with an unknown error to a rekeying of the IKE SA', () => {
 for (const [what, bad] of [
   ['without a nonce', (sound: readonly Payload[]) => sound.filter(({ type }) => type !== 'Nonce')],
   ['without a key exchange', (sound: readonly Payload[]) => sound.filter(({ type }) => type !== 'KE')],
+  [
+    'that cannot be read',
+    (sound: readonly Payload[]) =>
+      sound.map((one) => (one.type === 'Nonce' ? { ...one, nonce: new Uint8Array(3) } : one)),
+  ],
   ['with two nonces', (sound: readonly Payload[]) => [...sound, nonce]],
   [
     'with a proposal that is not ours',
