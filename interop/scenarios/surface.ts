@@ -22,7 +22,7 @@ function subcommands(
     ...(reference && { reference }),
     connection: { auth: 'ecdsa' },
     ours: { pools: ['p4 { addrs = 10.77.0.0/24\n dns = 10.77.0.53 }'], connections: shunts },
-    limitMs: expect.kind === 'same-client' ? 500_000 : 240_000,
+    limitMs: expect.kind === 'same-client' ? 800_000 : 240_000,
     expect,
   })
 }
