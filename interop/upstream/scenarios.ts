@@ -86,6 +86,13 @@ export const scenarios: readonly Listed[] = [
   { name: 'ipv6/net2net-ip6-in-ip4-ikev2' },
   { name: 'ipv6/rw-psk-ikev2' },
   { name: 'route-based/net2net-xfrmi', needs: 'xfrm interfaces' },
+  {
+    name: 'route-based/net2net-xfrmi-ike',
+    needs: 'xfrm interfaces',
+    lacks: { who: 'lab', what: 'no client library and no daemon library for the Python of its script' },
+  },
+  { name: 'route-based/net2net-xfrmi-netns', needs: 'xfrm interfaces' },
+  { name: 'route-based/rw-shared-xfrmi', needs: 'xfrm interfaces' },
   { name: 'route-based/net2net-vti', needs: 'vti' },
   { name: 'ikev2-algs/alg-aes-gcm' },
   { name: 'ikev2-algs/alg-aes-ctr' },
