@@ -29,7 +29,9 @@ export async function boot(host: Host, debian: Debian, files: readonly string[])
     inner?.kill()
     // Not before its child is gone, which is the first process of the machine, and takes all others along.
     void outer
-      .run('kill -KILL $machine; wait $machine 2>/dev/null; umount -R $root $group 2>/dev/null')
+      .run(
+        'kill -KILL $machine; wait $machine 2>/dev/null; [ "$box" ] && find "$box" -depth -type d -exec rmdir {} + ; umount -R $root $group 2>/dev/null',
+      )
       .finally(() => outer.kill())
   }
   try {
@@ -60,7 +62,7 @@ function start(host: Host, root: string, debian: Debian, files: readonly string[
   const nodes = ['null 1 3', 'zero 1 5', 'full 1 7', 'random 1 8', 'urandom 1 9', 'tty 5 0']
   return [
     'set -e',
-    `root=${root} group=${folder}/cgroup`,
+    `root=${root} group=${folder}/cgroup box=${folder}/cgroup/${name}-$$`,
     `mount -t overlay overlay -o lowerdir=/mnt/${debian},upperdir=${folder}/upper,workdir=${folder}/work $root`,
     'mount -t tmpfs dev $root/dev',
     ...nodes.map((node) => `mknod -m 666 $root/dev/${node.replace(' ', ' c ')}`),
@@ -69,12 +71,13 @@ function start(host: Host, root: string, debian: Debian, files: readonly string[
     `mount --bind ${folder}/run $root/run`,
     'mount -t sysfs -o ro sys $root/sys', // read-only is what tells a container's systemd that no devices come
     'mount -t cgroup2 cgroup $group',
-    `mkdir -p $group/${name}`,
+    // All lanes of a guest see the same control groups.
+    'mkdir $box',
     `cat > $root/etc/machine-id <<<${'0123456789abcdef'.repeat(2)}`,
     ...files.map((file) => `cp ${file} $root/root/`),
     `rm -f $root/etc/systemd/system/timers.target.wants/*`,
     // Services that start are put into control groups below this one.
-    `( echo $BASHPID > $group/${name}/cgroup.procs; exec unshare --mount --propagation private --pid --fork --kill-child --uts --ipc --cgroup ` +
+    `( echo $BASHPID > $box/cgroup.procs; exec unshare --mount --propagation private --pid --fork --kill-child --uts --ipc --cgroup ` +
       `sh -ec "hostname ${name}; mount -t proc proc $root/proc; mount -t cgroup2 cgroup $root/sys/fs/cgroup; cd $root; mkdir -p mnt; ` +
       'pivot_root . mnt; umount -l /mnt; exec env -i container=lab /lib/systemd/systemd systemd.unit=multi-user.target" ) ' +
       `</dev/null >${folder}/run/boot.log 2>&1 & machine=$!`,
