@@ -258,6 +258,9 @@ export class Host {
 
   /** The IKE SAs as list-sas shows them; its questions to the kernel are answered at once. */
   sas(): readonly IkeSaView[] {
+    // What is due in the kernel happens when it is asked, and is to be seen.
+    this.kernel.advance(this.#now)
+    this.passKernelEvents()
     const answer = this.command({ kind: 'list-sas', select: {} })
     for (;;) {
       const said = answer()
