@@ -1,12 +1,14 @@
 /**
  * npm run interop -- [filter…] [--list] [--peer-only] [--keep] [--retry] [--guests N] [--lanes N] [--deb FILE]
+ *   [--source TREE]
  * npm run interop -- --build-kernel
  *
  * Runs the scenarios whose names contain one of the filters (all without any) and ends with their number. `--peer-only`
  * puts strongSwan in Sallyport's place, which proves the lab itself. `--keep` keeps the logs of what passed. Scenarios
  * run side by side: in so many guest kernels, and in so many lanes in each. `--retry` plays what has failed once more, one
  * after the other: on a busy machine a peer's timeouts pass that are not ours; the end says how many needed it. `--deb` takes a
- * package for Debian that is there; else one is built. `--build-kernel` makes a guest kernel with what packaged ones
+ * package for Debian that is there; else one is built. TREE is a source tree of strongSwan: its client libraries are
+ * played, too. `--build-kernel` makes a guest kernel with what packaged ones
  * leave out (lab/kernel-build.ts), for the scenarios that need it.
  */
 import { spawnSync } from 'node:child_process'
@@ -23,6 +25,7 @@ import { strongswanHasMlKem } from './lab/ml-kem.ts'
 import { type RootName, rootFolder } from './lab/root.ts'
 import type { Scenario } from './lab/scenario.ts'
 import { scenarios } from './scenarios/all.ts'
+import { librariesFolder } from './vici/libraries.ts'
 
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
@@ -35,6 +38,7 @@ const { values: options, positionals: filters } = parseArgs({
     guests: { type: 'string' },
     lanes: { type: 'string' },
     deb: { type: 'string' },
+    source: { type: 'string' },
   },
 })
 const checkout = fileURLToPath(new URL('..', import.meta.url))
@@ -73,6 +77,7 @@ function packaged(work: string, reasons: string[]): string | undefined {
 
 /** Whether it is for this kind of run: of the scenarios for swanctl, the control has strongSwan everywhere. */
 function isMeant({ expect }: Scenario): boolean {
+  if (expect.kind === 'library') return options.source !== undefined
   if (expect.kind !== 'drop-in') return true
   return expect.placement.every((who) => who === 'strongswan') === (options['peer-only'] ?? false)
 }
@@ -237,6 +242,9 @@ async function runGuest(
 ): Promise<{ readonly current: string | undefined; readonly ending: string; readonly folder: string }> {
   const folder = join(work, label)
   mkdirSync(folder)
+  if (options.source !== undefined) {
+    cpSync(join(options.source, 'src/libcharon/plugins/vici'), join(folder, librariesFolder), { recursive: true })
+  }
   if (debianPackage !== undefined) linkSync(debianPackage, join(folder, 'sallyport.deb'))
   const charons = join(cacheFolder(), 'charons', basename(root))
   if (existsSync(charons)) cpSync(charons, join(folder, 'charons'), { recursive: true })
