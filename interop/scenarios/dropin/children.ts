@@ -57,6 +57,20 @@ export const children: readonly DropIn[] = [
     },
   },
   {
+    name: 'protoport-udp-range',
+    ...confs({ child: { moon_ts: '10.1.0.0/16[udp]', sun_ts: '10.2.0.0/16[udp/7000-7999]' } }),
+    async play({ moon, sun, same, inClear }) {
+      await moon.up()
+      await sun.children('net INSTALLED TUNNEL 10.2.0.0/16[udp/7000-7999] === 10.1.0.0/16[udp]')
+      await moon.sendsUdp('10.2.0.10', 7500)
+      await same('up')
+      await moon.sendsUdp('10.2.0.10', 9500)
+      await inClear(/^UDP from 10\.1\.0\.10/)
+      await inClear(/^ICMP from 10\.2\.0\.10/) // nobody listens
+      await sun.down()
+    },
+  },
+  {
     name: 'protoport-dual',
     ...confs({
       child: { moon_ts: '10.1.0.0/16[icmp]', sun_ts: '10.2.0.0/16[icmp]' },
@@ -92,6 +106,21 @@ export const children: readonly DropIn[] = [
       await moon.pings('10.2.0.10')
       await same('the wider one is left')
       await sun.down()
+    },
+  },
+  {
+    name: 'multi-child-reqid',
+    ...confs({ child: { reqid: 77 } }, { sun: { child: { reqid: 78 } } }),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await moon.kernel(/^state .* reqid 77 /, 2)
+      await sun.kernel(/^policy .* reqid 78 /, 3)
+      await sun.pings('10.1.0.10')
+      await same('up')
+      await moon.down()
+      await moon.up()
+      await same('up again')
+      await moon.down()
     },
   },
 ]

@@ -130,6 +130,21 @@ export const lives: readonly DropIn[] = [
     },
   },
   {
+    name: 'terminate-by-id',
+    ...confs({}),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await moon.refuses('--terminate --ike-id 9', /no matching SAs to terminate found/)
+      await moon.swanctl('--terminate --ike-id 1 --timeout 6')
+      await sun.ikes()
+      await same('down')
+      await sun.up()
+      await sun.swanctl('--terminate --ike-id 2 --timeout 6')
+      await moon.ikes()
+      await same('down again')
+    },
+  },
+  {
     name: 'terminate-force',
     ...confs({}),
     async play({ moon, sun, same }) {
@@ -158,6 +173,16 @@ export const lives: readonly DropIn[] = [
       await sun.children(mirrored)
       await same('up at last')
       await moon.down()
+    },
+  },
+  {
+    name: 'wrong-secret',
+    ...confs({}, { sun: { beside: { secrets: { 'ike-lab': { secret: 'another' } } } } }),
+    async play({ moon, sun, same }) {
+      await moon.refuses('--initiate --child net --timeout 10', /establishing CHILD_SA 'net' failed/)
+      await sun.says(/tried 1 shared key for .* but MAC mismatched/)
+      for (const host of [moon, sun]) await host.ikes()
+      await same('refused')
     },
   },
 ]

@@ -6,7 +6,7 @@ import type { DropIn } from '../../lab/dropin/dropin.ts'
 const ofMoon = (child: Record<string, string | number>): ReturnType<typeof confs> => confs({}, { moon: { child } })
 
 const unique = { mark_in: '%unique', mark_out: '%unique', set_mark_in: '%same' }
-const _uniqueIds = { if_id_in: '%unique', if_id_out: '%unique' }
+const uniqueIds = { if_id_in: '%unique', if_id_out: '%unique' }
 
 export const marks: readonly DropIn[] = [
   {
@@ -91,6 +91,24 @@ export const marks: readonly DropIn[] = [
       await moon.up('net')
       await moon.kernel(/^policy .* dir out .*mark 0x3\/0xffffffff/)
       await same('up again')
+      await moon.down()
+    },
+  },
+  {
+    name: 'if-id-unique',
+    ...confs(
+      { child: { moon_ts: '10.1.0.0/24' }, children: { far: { moon_ts: '10.1.8.0/24' } } },
+      { moon: { child: uniqueIds, children: { far: uniqueIds } } },
+    ),
+    async play({ moon, same }) {
+      await moon.up('net')
+      await moon.up('far')
+      await moon.kernel(/^state .*if_id 0x1/, 2)
+      await moon.kernel(/^state .*if_id 0x2/, 2)
+      await same('up')
+      await moon.swanctl('--rekey --child net')
+      await moon.says(/CHILD_SA net\{1\} closed/)
+      await same('rekeyed')
       await moon.down()
     },
   },

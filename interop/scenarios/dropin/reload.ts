@@ -40,6 +40,20 @@ export const reloads: readonly DropIn[] = [
     },
   },
   {
+    name: 'reload-child-added',
+    ...confs(both, { moon: { children: { far: { start_action: 'none' } } } }),
+    async play({ moon, same }) {
+      await moon.up()
+      await moon.load(
+        of({ children: { far: { start_action: 'start' }, trapped: { moon_ts: '10.1.9.0/24', start_action: 'trap' } } }),
+      )
+      await moon.children(net, farLine)
+      await moon.shows('--list-pols', /net\/trapped, TUNNEL/)
+      await same('more')
+      await moon.down()
+    },
+  },
+  {
     name: 'reload-child-removed',
     ...first({ child: { start_action: 'start' }, children: { far: { start_action: 'start' } } }),
     async play({ moon, sun, same }) {
@@ -82,6 +96,36 @@ export const reloads: readonly DropIn[] = [
       await moon.pings('10.2.0.10')
       await same('another one')
       await moon.down()
+    },
+  },
+  {
+    name: 'reload-conn-removed',
+    ...first({
+      child: { start_action: 'start' },
+      conns: { spare: { child: { moon_ts: '10.1.9.0/24', start_action: 'trap' } } },
+    }),
+    async play({ moon, sun, same }) {
+      await moon.children(net)
+      await moon.shows('--list-pols', /spare\/spare, TUNNEL/)
+      await moon.load(of({ child: { start_action: 'start' } }))
+      await moon.says(/removed vici connection: spare/)
+      await same('one is left')
+      await moon.load({})
+      await sun.ikes()
+      await same('none is left')
+    },
+  },
+  {
+    name: 'reload-trap-changed',
+    ...first({ child: { start_action: 'trap' } }),
+    async play({ moon, same }) {
+      await moon.shows('--list-pols', /net\/net, TUNNEL/)
+      await moon.load(of({ child: { start_action: 'trap', sun_ts: '10.2.0.0/24' } }))
+      await moon.shows('--list-pols', /10\.2\.0\.0\/24/)
+      await same('another')
+      await moon.load(of({}))
+      await moon.shows('--list-pols', /^$/)
+      await same('none')
     },
   },
   {

@@ -56,6 +56,22 @@ export const shunts: readonly DropIn[] = [
     },
   },
   {
+    name: 'shunt-pass-network',
+    ...confs(
+      { child: { moon_ts: '10.1.0.0/16', sun_ts: '0.0.0.0/0' } },
+      { moon: { children: { free: { ...free, moon_ts: '10.1.0.0/16', sun_ts: '10.1.0.0/16' } } } },
+    ),
+    async play({ moon, same }) {
+      await same('passes')
+      await moon.up()
+      await moon.pings('10.2.0.10')
+      await moon.pings('10.1.0.10')
+      await same('up')
+      await moon.down()
+      await same('passes still')
+    },
+  },
+  {
     name: 'shunt-reload',
     ...confs({}, { moon: { children: { block } } }),
     async play({ moon, same }) {

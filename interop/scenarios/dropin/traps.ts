@@ -47,6 +47,20 @@ export const traps: readonly DropIn[] = [
     },
   },
   {
+    name: 'trap-tcp-port',
+    ...ofMoon({ start_action: 'trap' }, { moon_ts: '10.1.0.0/16[tcp]', sun_ts: '10.2.0.0/16[tcp/7777]' }),
+    async play({ moon, same, inClear }) {
+      await same('trapped')
+      await moon.pings('10.2.0.10')
+      await inClear(/^ICMP /)
+      await moon.ikes()
+      await moon.reachesTcp('10.2.0.10', 7777)
+      await moon.children('net INSTALLED TUNNEL 10.1.0.0/16[tcp] === 10.2.0.0/16[tcp/7777]')
+      await same('up')
+      await moon.down()
+    },
+  },
+  {
     name: 'trap-transport',
     ...ofMoon({ start_action: 'trap' }, { mode: 'transport', moon_ts: undefined, sun_ts: undefined }),
     async play({ moon, sun, same }) {
@@ -57,6 +71,24 @@ export const traps: readonly DropIn[] = [
       await sun.down()
       await moon.ikes()
       await same('trapped again')
+    },
+  },
+  {
+    name: 'trap-by-command',
+    ...confs({}),
+    async play({ moon, same }) {
+      await moon.swanctl('--install --child net')
+      await same('trapped')
+      await moon.swanctl('--install --child net')
+      await same('twice is once')
+      await moon.pingsAtLast('10.2.0.10')
+      await moon.swanctl('--uninstall --child net')
+      await moon.pings('10.2.0.10')
+      await same('up without a trap')
+      await moon.down()
+      await moon.refuses('--uninstall --child net', /policy 'net' not found/)
+      await moon.refuses('--install --child none', /configuration name not found/)
+      await same('gone')
     },
   },
   {
@@ -114,6 +146,21 @@ export const traps: readonly DropIn[] = [
       await moon.pingsAtLast('10.2.0.10')
       await moon.children(net)
       await same('up again')
+      await sun.down()
+      await moon.ikes()
+      await same('after the IKE SA')
+    },
+  },
+  {
+    name: 'close-action-none',
+    ...ofMoon({ close_action: 'none' }),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await sun.swanctl('--terminate --child net --timeout 6')
+      await moon.children()
+      await moon.ikes('net ESTABLISHED')
+      await same('after the child')
+      await moon.up()
       await sun.down()
       await moon.ikes()
       await same('after the IKE SA')

@@ -1,9 +1,9 @@
 /** A second IKE SA between the same identities, from another address of moon: what becomes of the first. */
 import { confs } from '../../lab/dropin/conf.ts'
-import type { DropIn } from '../../lab/dropin/dropin.ts'
+import type { DropIn, Play } from '../../lab/dropin/dropin.ts'
 
 /** moon has two connections to sun, each from an address of its own. */
-function twice(unique: string): ReturnType<typeof confs> {
+function twice(unique: string, second = '10.2.0.0/16'): ReturnType<typeof confs> {
   return confs(
     { child: { moon_ts: undefined, sun_ts: '10.2.0.0/16' } },
     {
@@ -12,7 +12,7 @@ function twice(unique: string): ReturnType<typeof confs> {
         conns: {
           second: {
             conn: { unique: 'never', moon_addrs: '192.168.0.71' },
-            child: { moon_ts: undefined, sun_ts: '10.2.0.0/16' },
+            child: { moon_ts: undefined, sun_ts: second },
           },
         },
       },
@@ -22,7 +22,7 @@ function twice(unique: string): ReturnType<typeof confs> {
 }
 
 const secondAddress = 'ip address add 192.168.0.71/24 dev eth0'
-const child = (address: string): string => `net INSTALLED TUNNEL 10.2.0.0/16 === ${address}/32`
+const child = (address: string, network = '10.2.0.0/16'): string => `net INSTALLED TUNNEL ${network} === ${address}/32`
 
 export const uniqueness: readonly DropIn[] = [
   {
@@ -53,4 +53,21 @@ export const uniqueness: readonly DropIn[] = [
       await moon.down()
     },
   },
+  ...['never', 'no'].map((unique) => ({
+    name: `unique-${unique}`,
+    // Each has a network of its own: of two routes to one network charon keeps the later, we the earlier until it goes.
+    ...twice(unique, '10.2.0.0/24'),
+    async play({ moon, sun, same }: Play): Promise<void> {
+      await moon.run(secondAddress)
+      await moon.up()
+      await moon.up('second')
+      await sun.children(child('192.168.0.1'), child('192.168.0.71', '10.2.0.0/24'))
+      await moon.pings('10.2.0.10', { from: '192.168.0.1' })
+      await moon.pings('10.2.0.10', { from: '192.168.0.71' })
+      await same('both are there')
+      await moon.down()
+      await sun.children(child('192.168.0.71', '10.2.0.0/24'))
+      await moon.down('second')
+    },
+  })),
 ]

@@ -52,4 +52,18 @@ export const updowns: readonly DropIn[] = [
     ),
     play: upAndDown,
   },
+  {
+    name: 'updown-virtual-ip',
+    ...confs(
+      { child: { updown, moon_ts: undefined, sun_ts: '10.2.0.0/16, fec2::/16' } },
+      {
+        moon: { conn: { vips: '0.0.0.0, ::' } },
+        sun: {
+          conn: { pools: 'p4, p6' },
+          beside: { pools: { p4: { addrs: '10.77.0.0/24' }, p6: { addrs: 'fec7::/120' } } },
+        },
+      },
+    ),
+    play: upAndDown,
+  },
 ]
