@@ -89,6 +89,17 @@ export const children: readonly DropIn[] = [
     },
   },
   {
+    name: 'protoport-narrowed',
+    ...confs({}, { sun: { child: { moon_ts: '10.1.0.0/16[tcp]', sun_ts: '10.2.0.0/16[tcp/http]' } } }),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      await moon.children('net INSTALLED TUNNEL 10.1.0.0/16[tcp] === 10.2.0.0/16[tcp/http]')
+      await moon.reachesTcp('10.2.0.10', 80)
+      await same('up')
+      await sun.down()
+    },
+  },
+  {
     name: 'multi-child-overlapping',
     ...confs({
       child: { moon_ts: '10.1.0.0/16', sun_ts: '10.2.0.0/16' },

@@ -38,6 +38,17 @@ export const marks: readonly DropIn[] = [
     },
   },
   {
+    name: 'mark-set-in',
+    ...ofMoon({ set_mark_in: '0x22' }),
+    async play({ moon, sun, same }) {
+      await sun.up()
+      await moon.kernel(/^state src 192\.168\.0\.2 .*output-mark 0x22/)
+      await sun.pings('10.1.0.10')
+      await same('up')
+      await sun.down()
+    },
+  },
+  {
     name: 'if-id-child',
     ...ofMoon({ if_id_in: 23, if_id_out: 24 }),
     async play({ moon, sun, same, inClear }) {

@@ -32,6 +32,7 @@ async function upAndDown({ moon, sun, same }: Play): Promise<void> {
 
 export const nats: readonly DropIn[] = [
   { name: 'nat-moon', nat: 'moon', ...translated('moon'), play: upAndDown },
+  { name: 'nat-sun', nat: 'sun', ...translated('sun'), play: upAndDown },
   { name: 'nat-both', nat: 'both', ...translated('both'), play: upAndDown },
   {
     name: 'nat-virtual-ip',
@@ -54,6 +55,7 @@ export const nats: readonly DropIn[] = [
     },
   },
   { name: 'encap-forced', ...confs({ conn: { encap: 'yes' } }), play: upAndDown },
+  { name: 'mobike-off', ...confs({ conn: { mobike: 'no' } }), play: upAndDown },
   {
     name: 'mobike-moves',
     ...confs({}, { moon: { conn: { moon_addrs: '%any' } }, sun: { conn: { moon_addrs: '%any' } } }),

@@ -26,6 +26,21 @@ export const reloads: readonly DropIn[] = [
     },
   },
   {
+    name: 'reload-equal-started',
+    ...first({ child: { start_action: 'start' } }),
+    async play({ moon, same }) {
+      await moon.children(net)
+      await moon.load(of({ child: { start_action: 'start' } }))
+      await moon.says(/updated vici connection: net/)
+      await moon.children(net)
+      await same('as before')
+      await moon.down()
+      await moon.load(of({ child: { start_action: 'start' } }))
+      await moon.children()
+      await same('not started again')
+    },
+  },
+  {
     name: 'reload-child-changed-started',
     ...first({ child: { start_action: 'start' }, children: { far: { start_action: 'start' } } }),
     async play({ moon, same }) {

@@ -24,6 +24,19 @@ export const shunts: readonly DropIn[] = [
     },
   },
   {
+    name: 'shunt-drop-port',
+    ...confs({}, { moon: { children: { block: { ...block, ...tcp } } } }),
+    async play({ moon, sun, same }) {
+      await moon.up()
+      // The tunnel comes before what is dropped: a drop is for what no tunnel takes.
+      await moon.reachesTcp('10.2.0.10', 7777)
+      await same('up')
+      await sun.down()
+      await moon.reachesTcpInVain('10.2.0.10', 7777)
+      await same('down')
+    },
+  },
+  {
     name: 'shunt-drop-by-command',
     ...confs({}, { moon: { children: { block: { mode: 'drop' } } } }),
     async play({ moon, same }) {

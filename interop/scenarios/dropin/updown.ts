@@ -42,6 +42,11 @@ export const updowns: readonly DropIn[] = [
     play: upAndDown,
   },
   {
+    name: 'updown-ports',
+    ...confs({ child: { updown, moon_ts: '10.1.0.0/16[tcp/7000-7999]', sun_ts: '10.2.0.0/16[tcp/http]' } }),
+    play: upAndDown,
+  },
+  {
     name: 'updown-marks',
     ...confs(
       {},
