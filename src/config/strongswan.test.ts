@@ -144,7 +144,7 @@ test('unknown options are listed once', () => {
     filelog { stderr { default = 2 } } }`)
   assert.deepEqual(warnings, [
     'options of strongswan.conf without effect: nosuch (/etc/strongswan.conf:3:5), ' +
-      'plugins.eap-radius.server (/etc/strongswan.conf:4:28: no EAP)',
+      'plugins.eap-radius.server (/etc/strongswan.conf:4:28: no EAP methods that carry others or ask a server; the others have no options)',
   ])
 })
 

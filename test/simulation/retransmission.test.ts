@@ -103,6 +103,7 @@ scenario(
     const world = established({ connection: forever, child: { lifetimeSeconds: { rekey: 0, life: 0, rand: 0 } } })
     const before = world.right.sent.length
     world.left.command({ kind: 'terminate', select: { child: 'net' }, force: false, timeoutMs: 0 })
+    world.finishJobs() // it asks the kernel what the child has carried
     const [request] = world.net.flights
     assert.ok(request)
     world.deliver()
