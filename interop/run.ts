@@ -46,8 +46,13 @@ const chosen = scenarios.filter(
   (scenario) => isMeant(scenario) && (filters.length === 0 || filters.some((filter) => scenario.name.includes(filter))),
 )
 
+/** Where the client libraries are in a source tree of strongSwan. */
+const libraries = options.source && join(options.source, 'src/libcharon/plugins/vici')
 if (options['build-kernel']) {
   await buildKernel((line) => console.log(line))
+} else if (libraries !== undefined && !existsSync(libraries)) {
+  console.log(`--source is to be a strongSwan source tree: there is no ${libraries}`)
+  process.exitCode = 2
 } else if (options.list) {
   for (const { name } of chosen) console.log(name)
 } else {
@@ -242,9 +247,7 @@ async function runGuest(
 ): Promise<{ readonly current: string | undefined; readonly ending: string; readonly folder: string }> {
   const folder = join(work, label)
   mkdirSync(folder)
-  if (options.source !== undefined) {
-    cpSync(join(options.source, 'src/libcharon/plugins/vici'), join(folder, librariesFolder), { recursive: true })
-  }
+  if (libraries !== undefined) cpSync(libraries, join(folder, librariesFolder), { recursive: true })
   if (debianPackage !== undefined) linkSync(debianPackage, join(folder, 'sallyport.deb'))
   const charons = join(cacheFolder(), 'charons', basename(root))
   if (existsSync(charons)) cpSync(charons, join(folder, 'charons'), { recursive: true })

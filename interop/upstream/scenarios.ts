@@ -43,7 +43,14 @@ export const scenarios: readonly Listed[] = [
   { name: 'ikev2/crl-from-cache' },
   { name: 'ikev2/ocsp-signer-cert' },
   { name: 'ikev2/ocsp-revoked' },
-  { name: 'ikev2/ocsp-timeouts-unknown', needs: 'packet filter' },
+  {
+    name: 'ikev2/ocsp-timeouts-unknown',
+    needs: 'packet filter',
+    lacks: {
+      who: 'lab',
+      what: 'only hosts that its commands name are there: the one without a responder answers nothing',
+    },
+  },
   { name: 'ikev2/ocsp-rfc4806-signer' },
   { name: 'ikev2/rw-eap-md5-rsa' },
   { name: 'ikev2/rw-eap-mschapv2-id-rsa' },
