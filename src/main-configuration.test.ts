@@ -1,33 +1,16 @@
 /** The daemon as a process: what it makes of its files at start and on reload, in a network namespace of its own. */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { formatTree, type Tree } from './config/tree.ts'
+import { inOwnNamespace } from './kernel/testing.ts'
 import { ViciClient } from './vici/client.ts'
 
-const inside = process.env['SALLYPORT_TEST_NAMESPACE'] !== undefined
-
-function reasonToSkip(): string | false {
-  if (process.getuid?.() !== 0) return 'needs root'
-  if (spawnSync('unshare', ['-n', 'ip', 'xfrm', 'state']).status !== 0)
-    return 'needs network namespaces, XFRM in the kernel, and iproute2'
-  return false
-}
-
-if (!inside)
-  test('the daemon, in a network namespace of its own', { skip: reasonToSkip() }, () => {
-    const { NODE_TEST_CONTEXT: _, ...env } = process.env
-    const child = spawnSync('unshare', ['-n', process.execPath, '--test-reporter=spec', import.meta.filename], {
-      env: { ...env, SALLYPORT_TEST_NAMESPACE: '1' },
-      encoding: 'utf8',
-    })
-    assert.equal(child.status, 0, child.stdout + child.stderr)
-  })
-else tests()
+inOwnNamespace('the daemon', import.meta.filename, tests)
 
 function tests(): void {
   test('it reads /etc/swanctl by itself, and says in one line what it does not read of strongswan.conf', async () => {

@@ -49,6 +49,18 @@ const machine: Pick<Recipe, 'packages' | 'keep'> = {
   keep: ['charon-systemd', 'strongswan-libcharon', 'libstrongswan', 'strongswan-swanctl'],
 }
 
+/** strongSwan, whichever the release has, with what it can load. */
+const strongswan = [
+  'strongswan-swanctl',
+  'charon-systemd',
+  'libcharon-extra-plugins',
+  'libstrongswan-extra-plugins',
+  'libstrongswan-standard-plugins',
+] as const
+
+/** What every host that is to be seen needs. */
+const network = ['iproute2', 'iputils-ping'] as const
+
 const recipes: Readonly<Record<RootName, Recipe>> = {
   // Also the root that guests boot from: it brings the kernel and the tools of the lab itself.
   strongswan: {
@@ -56,13 +68,8 @@ const recipes: Readonly<Record<RootName, Recipe>> = {
     packages: [
       'user-mode-linux',
       'kmod',
-      'strongswan-swanctl',
-      'charon-systemd',
-      'libcharon-extra-plugins',
-      'libstrongswan-extra-plugins',
-      'libstrongswan-standard-plugins',
-      'iproute2',
-      'iputils-ping',
+      ...strongswan,
+      ...network,
       'tcpdump',
       'nftables',
       'iptables', // the packaged guest kernel has no NAT for nftables
@@ -74,45 +81,17 @@ const recipes: Readonly<Record<RootName, Recipe>> = {
   // ML-KEM, and a guest kernel for processors that the stable one does not know.
   'strongswan-new': {
     suite: 'sid',
-    packages: [
-      'user-mode-linux',
-      'strongswan-swanctl',
-      'charon-systemd',
-      'libcharon-extra-plugins',
-      'libstrongswan-extra-plugins',
-      'libstrongswan-standard-plugins',
-      'iproute2',
-      'iputils-ping',
-    ],
+    packages: ['user-mode-linux', ...strongswan, ...network],
   },
   // The swanctl that most appliances still have.
   'strongswan-old': {
     suite: 'bookworm',
-    packages: [
-      'strongswan-swanctl',
-      'charon-systemd',
-      'libcharon-extra-plugins',
-      'libstrongswan-extra-plugins',
-      'libstrongswan-standard-plugins',
-      'iproute2',
-      'iputils-ping',
-    ],
+    packages: [...strongswan, ...network],
   },
   // The newest strongSwan beside the languages that libraries for VICI are written in.
   'vici-clients': {
     suite: 'sid',
-    packages: [
-      'strongswan-swanctl',
-      'charon-systemd',
-      'libcharon-extra-plugins',
-      'libstrongswan-extra-plugins',
-      'libstrongswan-standard-plugins',
-      'iproute2',
-      'iputils-ping',
-      'perl',
-      'python3',
-      'ruby',
-    ],
+    packages: [...strongswan, ...network, 'perl', 'python3', 'ruby'],
   },
   // FRRouting, whose nhrpd asks for tunnels. debootstrap does not get the dependencies of Debian 13's in order.
   frr: { suite: 'bookworm', packages: ['frr', 'iproute2', 'iputils-ping'] },

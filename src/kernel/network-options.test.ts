@@ -9,26 +9,9 @@ import { openIkeSockets } from '../net/ike-sockets.ts'
 import { networkOptions } from '../network.ts'
 import type { Kernel, KernelRoute } from './operations.ts'
 import { openKernel } from './performer.ts'
+import { inOwnNamespace } from './testing.ts'
 
-const inside = process.env['SALLYPORT_TEST_NAMESPACE'] !== undefined
-
-function reasonToSkip(): string | false {
-  if (process.getuid?.() !== 0) return 'needs root'
-  if (spawnSync('unshare', ['-n', 'ip', 'xfrm', 'state']).status !== 0)
-    return 'needs network namespaces, XFRM in the kernel, and iproute2'
-  return false
-}
-
-if (!inside)
-  test('options for the network, in a network namespace of its own', { skip: reasonToSkip() }, () => {
-    const { NODE_TEST_CONTEXT: _, ...env } = process.env
-    const child = spawnSync('unshare', ['-n', process.execPath, '--test-reporter=spec', import.meta.filename], {
-      env: { ...env, SALLYPORT_TEST_NAMESPACE: '1' },
-      encoding: 'utf8',
-    })
-    assert.equal(child.status, 0, child.stdout + child.stderr)
-  })
-else tests()
+inOwnNamespace('options for the network', import.meta.filename, tests)
 
 function tests(): void {
   const ip = (...args: string[]) => execFileSync('ip', args, { encoding: 'utf8' }).replace(/[ \t]+/g, ' ')

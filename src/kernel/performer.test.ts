@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
@@ -17,27 +17,9 @@ import {
   type SaCrypto,
 } from './operations.ts'
 import { type HostKernel, openKernel } from './performer.ts'
+import { inOwnNamespace } from './testing.ts'
 
-// The tests change the network configuration, so they run again in a process with a network namespace of its own.
-const inside = process.env['SALLYPORT_TEST_NAMESPACE'] !== undefined
-
-function reasonToSkip(): string | false {
-  if (process.getuid?.() !== 0) return 'needs root'
-  if (spawnSync('unshare', ['-n', 'ip', 'xfrm', 'state']).status !== 0)
-    return 'needs network namespaces, XFRM in the kernel, and iproute2'
-  return false
-}
-
-if (!inside)
-  test('the kernel, in a network namespace of its own', { skip: reasonToSkip() }, () => {
-    const { NODE_TEST_CONTEXT: _, ...env } = process.env
-    const child = spawnSync('unshare', ['-n', process.execPath, '--test-reporter=spec', import.meta.filename], {
-      env: { ...env, SALLYPORT_TEST_NAMESPACE: '1' },
-      encoding: 'utf8',
-    })
-    assert.equal(child.status, 0, child.stdout + child.stderr)
-  })
-else tests()
+inOwnNamespace('the kernel', import.meta.filename, tests)
 
 function tests(): void {
   /** What `ip` prints, without what differs between its versions. */
