@@ -12,7 +12,8 @@ function twice(unique: string, second = '10.2.0.0/16'): ReturnType<typeof confs>
         conns: {
           second: {
             conn: { unique: 'never', moon_addrs: '192.168.0.71' },
-            child: { moon_ts: undefined, sun_ts: second },
+            // Else it depends on whether the first one is gone in time to leave its reqid.
+            child: { moon_ts: undefined, sun_ts: second, reqid: '2' },
           },
         },
       },
